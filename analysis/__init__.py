@@ -1,0 +1,1 @@
+"""Levels, rollups, presets of the standards, rules, alerts and their delivery."""

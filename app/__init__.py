@@ -1,0 +1,1 @@
+"""The quietwater command: composes the parts."""

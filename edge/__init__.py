@@ -1,0 +1,1 @@
+"""Runs on the Pi: sound level meter, meter drivers, outbox, MQTT link, health, agent."""

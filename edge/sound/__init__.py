@@ -1,0 +1,1 @@
+"""The streaming sound level meter, its sources and its tools."""

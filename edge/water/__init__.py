@@ -1,0 +1,1 @@
+"""Water meters: one file a driver behind one interface."""

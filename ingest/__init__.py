@@ -1,0 +1,1 @@
+"""From MQTT to the series store: validate, batch, commit, acknowledge, quarantine."""

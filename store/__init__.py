@@ -1,0 +1,1 @@
+"""The two stores: time series and registry."""

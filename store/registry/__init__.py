@@ -1,0 +1,1 @@
+"""Sites, devices, users, alerts and what else is not a time series."""

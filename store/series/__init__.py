@@ -1,0 +1,1 @@
+"""Time series: one interface, several backends."""
