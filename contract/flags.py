@@ -84,7 +84,7 @@ _Flag = TypeVar("_Flag", NoiseFlag, WaterFlag)
 
 def names(flags: NoiseFlag | WaterFlag) -> list[str]:
     """Return the wire names of the flags that are set, lowest bit first: ``["overload", "gap"]``."""
-    return [str(one.name).lower() for one in type(flags) if one in flags]
+    return [str(one.name).lower() for one in type(flags) if one.value & flags.value]
 
 
 def parse(kind: type[_Flag], wire: Iterable[str]) -> _Flag:

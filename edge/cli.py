@@ -1,0 +1,77 @@
+"""``quietwater edge``: what runs on the Pi."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import threading
+from pathlib import Path
+
+import click
+
+
+class EdgeGroup(click.Group):
+    """Takes in the commands of the sound and the water part; what they need is imported when they run."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        for module in ("edge.sound.cli", "edge.water.cli"):
+            for command in importlib.import_module(module).COMMANDS:
+                self.add_command(command)
+
+
+@click.group(cls=EdgeGroup)
+def edge() -> None:
+    """Measure noise and read water meters on a Raspberry Pi (or any Linux machine)."""
+
+
+@edge.command()
+@click.option(
+    "--config", "configs", multiple=True, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Configuration file (TOML) of a device; give it more than once to run several in one process.",
+)  # fmt: skip
+@click.option("--check", is_flag=True, help="Read the configuration, print what is in force, and exit.")
+@click.option(
+    "--once",
+    is_flag=True,
+    help="End when every recording has come to its end and all of it is stored at the server.",
+)
+def run(configs: tuple[Path, ...], check: bool, once: bool) -> None:
+    """Run the agent of one or more devices until Ctrl-C.
+
+    \b
+    Examples:
+      quietwater edge run --config /etc/quietwater/edge.toml
+      quietwater edge run --config /etc/quietwater/edge.toml --check
+    """
+    from contract.clock import SystemClock
+    from edge.agent import Agent
+    from edge.config import ConfigError, load
+
+    try:
+        loaded = [load(path) for path in configs]
+        if check:
+            for config in loaded:
+                click.echo(_shown(config))
+            return
+        agents = [Agent(config, SystemClock()) for config in loaded]
+    except (ConfigError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    for agent in agents:
+        agent.start()
+    while not stop.wait(0.2):
+        if once and not any(agent.measuring or not agent.drained() for agent in agents):
+            break
+    for agent in agents:
+        agent.stop()
+
+
+def _shown(config: object) -> str:
+    import json
+
+    import msgspec
+
+    return json.dumps(msgspec.to_builtins(config), ensure_ascii=False, indent=2)
