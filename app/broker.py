@@ -99,6 +99,21 @@ def _device_user(user: BrokerUser) -> dict[str, object]:
     }
 
 
+def server_password(folder: Path) -> str:
+    """Return the server's own broker password, made on the first call and kept in ``folder`` (mode 600).
+
+    Ingest and the API read it there when they run as processes of their own.
+    """
+    path = folder / "server.password"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(".new")
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(24))
+        draft.replace(path)
+    return path.read_text().strip()
+
+
 class EmbeddedBroker:
     """Runs ``nats-server`` below ``folder`` and keeps it running: restarts it when it ends, with back-off."""
 
@@ -106,7 +121,7 @@ class EmbeddedBroker:
         self._folder = folder
         self._registry = registry
         self._port = port
-        self._password = secrets.token_urlsafe(24)
+        self._password = server_password(folder)
         self._server_hash = bcrypt.hashpw(self._password.encode(), bcrypt.gensalt(6, prefix=b"2a")).decode()
         self._process: subprocess.Popen[bytes] | None = None
         self._users: list[BrokerUser] = []
