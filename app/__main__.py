@@ -1,0 +1,5 @@
+"""``python -m app``: the ``quietwater`` command."""
+
+from app.cli import main
+
+main()

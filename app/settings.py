@@ -1,0 +1,44 @@
+"""What a server process is told when it starts: one typed object, made on the command line."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+DEFAULT_DATA: Final = Path("data")
+DEFAULT_PORT: Final = 8080
+DEFAULT_MQTT_PORT: Final = 1883
+BROKER_PASSWORD_VARIABLE: Final = "QUIETWATER_BROKER_PASSWORD"  # noqa: S105  the name of a variable
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Where the server keeps its data and where it listens; everything stays on ``host`` (loopback by default)."""
+
+    data: Path = DEFAULT_DATA
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    mqtt_port: int = DEFAULT_MQTT_PORT
+    broker_url: str | None = None
+    """A broker that runs elsewhere; ``None`` for the embedded one."""
+    base_url: str | None = None
+    """The address under which people reach the page, for links in messages."""
+
+    @property
+    def broker_folder(self) -> Path:
+        """Folder of the embedded broker."""
+        return self.data / "broker"
+
+    @property
+    def series_path(self) -> Path:
+        """File of the embedded series store."""
+        return self.data / "series.duckdb"
+
+
+def broker_password(settings: ServerSettings) -> str:
+    """Return the server's own password at the broker: from the environment, else that of the embedded broker."""
+    from app.broker import server_password
+
+    return os.environ.get(BROKER_PASSWORD_VARIABLE) or server_password(settings.broker_folder)
