@@ -1,0 +1,1 @@
+"""Alerts: the state machine, what keeps it in the registry, and what people may do to an alert."""

@@ -1,0 +1,1 @@
+"""Numbers of the standards as data: one TOML file a standard, read by ``analysis.standards``."""
