@@ -1,0 +1,52 @@
+# make run    set up and start the demo quarter       make run ARGS="--speed 60"
+# make test   set up and run every test               make test ARGS="tests/edge -k outbox"
+# make check  ruff, pyright, import-linter
+.DEFAULT_GOAL := run
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+ARGS ?=
+# Tests that start processes wait on one another's work: two at a time are enough, also on a larger machine.
+TEST_JOBS ?= 2
+
+.PHONY: run test check pins clean
+
+run: $(VENV)/.run
+	@exec $(BIN)/quietwater up --demo $(ARGS)
+
+test: $(VENV)/.dev
+	@$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadgroup $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports --no-cache
+
+# New pins for everything that pyproject.toml names; hashes, no address of a registry.
+PIN := $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
+pins: $(VENV)/.dev
+	$(PIN) pyproject.toml requirements/build.in --extra edge --extra edge-gpio -o requirements/edge.txt
+	$(PIN) pyproject.toml requirements/build.in --extra edge --extra server -o requirements/run.txt
+	$(PIN) pyproject.toml requirements/build.in --extra edge --extra edge-gpio --extra server --extra dev -o requirements/dev.txt
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV) || { echo "python3-venv is missing; on Debian: apt-get install python3-venv" >&2; exit 1; }
+
+$(VENV)/.run: requirements/run.txt pyproject.toml | $(BIN)/python
+	@echo "Setting up (once; a few hundred megabytes of packages) ..."
+	@$(PIP) install -q --require-hashes -r requirements/run.txt
+	@$(PIP) install -q --no-deps --no-build-isolation --no-index -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt pyproject.toml | $(BIN)/python
+	@echo "Setting up for tests (once) ..."
+	@$(PIP) install -q --require-hashes -r requirements/dev.txt
+	@$(PIP) install -q --no-deps --no-build-isolation --no-index -e .
+	@touch $@ $(VENV)/.run
+
+clean:
+	rm -rf $(VENV) build artifacts *.egg-info
