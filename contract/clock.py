@@ -46,6 +46,12 @@ class CatchUpClock:
     factor: float
     wall: Callable[[], float] = time.time
 
+    def __post_init__(self) -> None:
+        if not self.factor >= 1.0:
+            raise ValueError(
+                f"a clock that catches up runs at least as fast as the wall, not {self.factor} times"
+            )
+
     @property
     def speed(self) -> float:
         """Seconds of this clock in a second of the wall, now."""

@@ -35,6 +35,8 @@ class NoiseFlag(IntFlag):
     """Rain, snow or lightning at the site (GB 3096-2008: not to be measured)."""
     MANUAL = 1024
     """Excluded by hand, with a reason in the audit log."""
+    LATE = 2048
+    """Reached the server more than 30 days after its time (set by the server)."""
 
 
 NOISE_EXCLUDED = (
@@ -51,7 +53,8 @@ NOISE_EXCLUDED = (
 
 ``GAP`` is not among them: such a second counts with the time that it did measure. ``UNDER_RANGE`` is not,
 because leaving the quietest seconds out would make the average louder than the night was.
-``CALIBRATION_OVERDUE`` is told beside the result. See docs/decisions/0003.
+``CALIBRATION_OVERDUE`` and ``LATE`` are told beside the result: the levels themselves are not in doubt. See
+docs/decisions/0003.
 """
 
 
@@ -77,6 +80,8 @@ class WaterFlag(IntFlag):
     """The serial number changed: a new register starts here (found by the reader)."""
     CLOCK_UNSYNCED = 8192
     """The reading device's clock was not synchronised."""
+    LATE = 16384
+    """Reached the server more than 30 days after its time (set by the server)."""
 
 
 _Flag = TypeVar("_Flag", NoiseFlag, WaterFlag)

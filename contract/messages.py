@@ -19,7 +19,8 @@ MAX_PAYLOAD_BYTES = 1 << 20
 LEVEL_FLOOR_DB = -50.0
 """Levels are clamped here: digital zero has no level (it is flagged ``stuck``)."""
 
-SLUG_PATTERN = r"^[a-z0-9][a-z0-9-]{0,31}$"
+SLUG_PATTERN = r"^[a-z0-9][a-z0-9-]{0,31}(?!\n)$"
+"""``$`` alone would let a line break at the end pass."""
 
 Slug = Annotated[str, Meta(pattern=SLUG_PATTERN, description="Name of a site, device or meter in topics.")]
 Level = Annotated[float, Meta(ge=LEVEL_FLOOR_DB, le=200.0, description="Level, dB re 20 µPa.")]
@@ -27,11 +28,11 @@ UtcTime = Annotated[datetime, Meta(tz=True, description="RFC 3339 time; the star
 Seq = Annotated[int, Meta(ge=0, le=2**53 - 1, description="Counts per device without end.")]
 NoiseFlagName = Literal[
     "overload", "under_range", "settling", "gap", "stuck", "calibrating", "calibration_overdue",
-    "clock_unsynced", "wind", "rain", "manual",
+    "clock_unsynced", "wind", "rain", "manual", "late",
 ]  # fmt: skip
 WaterFlagName = Literal[
     "leak", "burst", "backflow", "dry", "tamper", "low_battery", "valve_closed", "valve_fault",
-    "meter_fault", "went_backwards", "too_fast", "clock_frozen", "meter_replaced", "clock_unsynced",
+    "meter_fault", "went_backwards", "too_fast", "clock_frozen", "meter_replaced", "clock_unsynced", "late",
 ]  # fmt: skip
 
 _ZERO = timedelta(0)
@@ -123,7 +124,7 @@ class WaterReading(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     """Flow as the meter gives it."""
     reverse_steps: Annotated[int, Meta(ge=0, le=2**53)] | None = None
     """Reverse volume register, same step."""
-    meter_time: str | None = None
+    meter_time: Annotated[str, Meta(max_length=40)] | None = None
     """The meter's own clock as it gives it, ISO 8601 without zone."""
     serial: Annotated[str, Meta(max_length=64)] | None = None
     """The meter's own number or address."""
@@ -143,7 +144,7 @@ class EdgeEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, f
 
     seq: Seq
     t: UtcTime
-    kind: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+    kind: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,39}(?!\n)$")]
     meter: Slug | None = None
     detail: dict[str, str | int | float | bool | list[float | None] | None] = {}
 
@@ -174,7 +175,8 @@ class Stored(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What the series store has committed, as inclusive ranges of ``seq``.
 
     ``refused`` names readings that will never be stored because they do not validate; they are kept in
-    the server's quarantine, so the device may let them go.
+    the server's quarantine, so the device may let them go. What is in neither is not stored yet: the device
+    keeps it and sends it again.
     """
 
     stored: tuple[tuple[Seq, Seq], ...] = ()

@@ -16,11 +16,22 @@ Period = Literal["day", "night"]
 
 @dataclass(frozen=True, slots=True)
 class SiteClock:
-    """Zone and day/night borders of a site; borders are whole hours, day first then night."""
+    """Zone and day/night borders of a site; borders are whole hours, day first then night.
+
+    Raises ``ValueError`` for borders that do not make a day and a night. Of a border that the change to daylight
+    saving leaves out, the first instant after the gap counts; of one that happens twice, the first.
+    """
 
     zone: str = "Asia/Shanghai"
     day_starts_h: int = 6
     night_starts_h: int = 22
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.day_starts_h < self.night_starts_h <= 23:
+            raise ValueError(
+                "day must start before night, both at whole hours from 0 to 23, "
+                f"not {self.day_starts_h} and {self.night_starts_h}"
+            )
 
     def local(self, t: datetime) -> datetime:
         """Return ``t`` in the site's zone."""
