@@ -70,6 +70,20 @@ def add_device(
     return password
 
 
+def set_device_password(session: Session, site: str, name: str, password: str | None = None) -> str:
+    """Give a device a new broker password (made here unless given) and return it; the old one ends.
+
+    Raises ``ValueError`` for an unknown device.
+    """
+    device = session.get(Device, (site, name))
+    if device is None:
+        raise ValueError(f"there is no device {name!r} at {site!r}")
+    password = password or secrets.token_urlsafe(24)
+    device.secret_hash = _hash(password)
+    session.flush()
+    return password
+
+
 def add_meter(
     session: Session, site: str, name: str, *, device: str, label_zh: str, label_en: str, now: datetime,
     role: MeterRole = "household",
