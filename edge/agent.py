@@ -31,7 +31,7 @@ class Agent:
     """One device. ``start`` returns at once; ``stop`` commits the outbox and says good-bye to the broker."""
 
     def __init__(self, config: AgentConfig, clock: Clock) -> None:
-        """Open the outbox. Raises ``ConfigError`` or ``OSError`` with the cause before anything runs."""
+        """Open the outbox and prepare the sources. Raises ``ValueError`` or ``OSError`` before anything runs."""
         self._config = config
         self._clock = clock
         self._folder = Path(config.data)
@@ -53,6 +53,12 @@ class Agent:
             self._outbox, self._link, clock, commit_interval_s=config.outbox.commit_interval_s
         )
         self._status_due = threading.Event()
+        append = self._outbox.append
+        self._sources: dict[str, Station | Poller] = {}
+        if config.noise is not None:
+            self._sources["source-noise"] = Station(config.noise, clock, append, self._folder)
+        if config.water is not None:
+            self._sources["source-water"] = Poller(config.water, clock, append, self._folder)
 
     @property
     def outbox(self) -> Outbox:
@@ -75,12 +81,8 @@ class Agent:
         self._link.start()
         self._supervise("courier", lambda _stop: self._courier.run(self._stop_courier), self._stop_courier)
         self._supervise("status", self._tell_status, self._stop)
-        if self._config.noise is not None:
-            station = Station(self._config.noise, self._clock, self._outbox.append)
-            self._supervise("source-noise", station.run, self._stop)
-        if self._config.water is not None:
-            poller = Poller(self._config.water, self._clock, self._outbox.append)
-            self._supervise("source-water", poller.run, self._stop)
+        for name, source in self._sources.items():
+            self._supervise(name, source.run, self._stop)
 
     def drained(self) -> bool:
         """Say whether the server has confirmed every reading."""

@@ -6,8 +6,12 @@ import importlib
 import signal
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from contract.clock import Clock
 
 
 class EdgeGroup(click.Group):
@@ -36,7 +40,10 @@ def edge() -> None:
     is_flag=True,
     help="End when every recording has come to its end and all of it is stored at the server.",
 )
-def run(configs: tuple[Path, ...], check: bool, once: bool) -> None:
+@click.option(
+    "--catch-up", "catch_up", nargs=3, default=None, hidden=True, help="Clock of a demo: START WALL FACTOR."
+)
+def run(configs: tuple[Path, ...], check: bool, once: bool, catch_up: tuple[str, str, str] | None) -> None:
     """Run the agent of one or more devices until Ctrl-C.
 
     \b
@@ -46,7 +53,7 @@ def run(configs: tuple[Path, ...], check: bool, once: bool) -> None:
     """
     from contract.clock import SystemClock
     from edge.agent import Agent
-    from edge.config import ConfigError, load
+    from edge.config import load
 
     try:
         loaded = [load(path) for path in configs]
@@ -54,8 +61,9 @@ def run(configs: tuple[Path, ...], check: bool, once: bool) -> None:
             for config in loaded:
                 click.echo(_shown(config))
             return
-        agents = [Agent(config, SystemClock()) for config in loaded]
-    except (ConfigError, OSError) as error:
+        clock = SystemClock() if catch_up is None else _catch_up_clock(*catch_up)
+        agents = [Agent(config, clock) for config in loaded]
+    except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -67,6 +75,16 @@ def run(configs: tuple[Path, ...], check: bool, once: bool) -> None:
             break
     for agent in agents:
         agent.stop()
+
+
+def _catch_up_clock(started_at: str, wall_started_at: str, factor: str) -> Clock:
+    from datetime import datetime
+
+    from contract.clock import CatchUpClock
+
+    return CatchUpClock(
+        datetime.fromisoformat(started_at), datetime.fromisoformat(wall_started_at), float(factor)
+    )
 
 
 def _shown(config: object) -> str:

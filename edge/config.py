@@ -86,15 +86,31 @@ def load(path: Path) -> AgentConfig:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
-    return from_table(raw, str(path))
+    return from_table(raw, str(path), base=path.parent)
 
 
-def from_table(raw: dict[str, Any], name: str = "configuration") -> AgentConfig:
-    """Make a configuration from a table; ``name`` stands in errors."""
+def from_table(raw: dict[str, Any], name: str = "configuration", *, base: Path = Path()) -> AgentConfig:
+    """Make a configuration from a table; ``name`` stands in errors, relative paths are taken from ``base``."""
     try:
         config = msgspec.convert(raw, AgentConfig)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{name}: {error}") from error
     if config.noise is None and config.water is None:
         raise ConfigError(f"{name}: nothing to measure; add a [noise] or a [water] table")
-    return config
+    return _resolved(config, base)
+
+
+def _resolved(config: AgentConfig, base: Path) -> AgentConfig:
+    mqtt = config.mqtt
+    files = {
+        key: str(base / value)
+        for key in ("password_file", "ca_file", "cert_file", "key_file")
+        if (value := getattr(mqtt, key)) is not None
+    }
+    return msgspec.structs.replace(
+        config,
+        data=str(base / config.data),
+        mqtt=msgspec.structs.replace(mqtt, **files),
+        noise=None if config.noise is None else config.noise.resolved(base),
+        water=None if config.water is None else config.water.resolved(base),
+    )

@@ -7,6 +7,7 @@ the place in the file (``... - at `$.water.meters[2]` ``).
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -75,6 +76,11 @@ class WaterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         if not self.replays:
             raise ValueError("nothing to read; add [[water.meters]] or [[water.replays]]")
         _demand_unique("replays", [one.name for one in self.replays])
+
+    def resolved(self, base: Path) -> WaterSettings:
+        """Return the settings with relative paths taken from ``base``."""
+        replays = tuple(msgspec.structs.replace(one, file=str(base / one.file)) for one in self.replays)
+        return msgspec.structs.replace(self, replays=replays)
 
 
 def _demand_unique(key: str, names: list[str]) -> None:

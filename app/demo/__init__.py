@@ -1,0 +1,1 @@
+"""The demo quarter: three sites whose agents play real recordings and replay real registers."""
