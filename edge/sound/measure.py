@@ -1,0 +1,103 @@
+"""Measuring a recording: every second of it, and a summary."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from contract.flags import NOISE_EXCLUDED, NoiseFlag, names
+from edge.sound.levels import LEVEL_DECIMALS
+from edge.sound.meter import Limits, MeteredSecond, SoundLevelMeter
+from edge.sound.sources.base import Gap, Source
+
+EXCEEDED_PERCENT: Final = (5, 10, 50, 90, 95)
+
+
+def measure(
+    source: Source, *, full_scale_db: float, start: int = 0, limits: Limits | None = None,
+    stop: threading.Event | None = None,
+) -> Iterator[MeteredSecond]:  # fmt: skip
+    """Yield each second of a source, the last one even if it is not whole."""
+    meter = SoundLevelMeter(
+        source.rate_hz, full_scale_db=full_scale_db, start=start, limits=limits or Limits(clip=source.clip)
+    )
+    for sound in source.stream(stop or threading.Event()):
+        if not isinstance(sound, Gap):
+            yield from meter.push(sound.samples)
+    yield from meter.finish()
+
+
+@dataclass(slots=True)
+class Summary:
+    """Levels over all valid seconds that were added."""
+
+    seconds: int = 0
+    measured_ms: int = 0
+    valid_ms: int = 0
+    flagged_s: dict[str, int] = field(default_factory=dict)
+    _energy: float = 0.0
+    _lafmax_db: float = -math.inf
+    _lafmin_db: float = math.inf
+    _lcpeak_db: float = -math.inf
+    _bins: list[npt.NDArray[np.int64]] = field(default_factory=list)
+
+    def add(self, second: MeteredSecond) -> None:
+        """Add a second."""
+        self.seconds += 1
+        self.measured_ms += second.measured_ms
+        for name in names(second.flags):
+            self.flagged_s[name] = self.flagged_s.get(name, 0) + 1
+        if second.flags & NOISE_EXCLUDED:
+            return
+        self.valid_ms += second.measured_ms
+        self._energy += second.measured_ms * 10 ** (second.laeq_db / 10)
+        self._lafmax_db = max(self._lafmax_db, second.lafmax_db)
+        self._lafmin_db = min(self._lafmin_db, second.lafmin_db)
+        self._lcpeak_db = max(self._lcpeak_db, second.lcpeak_db)
+        self._bins.append(second.laf_bins)
+
+    def result(self) -> dict[str, object]:
+        """Return the summary; levels are ``None`` where no second was valid."""
+        valid = self.valid_ms > 0
+        laeq_db = 10 * math.log10(self._energy / self.valid_ms) if valid else None
+        levels = {
+            "laeq_db": laeq_db,
+            "lae_db": None if laeq_db is None else laeq_db + 10 * math.log10(self.valid_ms / 1000),
+            "lafmax_db": self._lafmax_db if valid else None,
+            "lafmin_db": self._lafmin_db if valid else None,
+            "lcpeak_db": self._lcpeak_db if valid else None,
+            **self._exceeded(),
+        }
+        return {
+            "seconds": self.seconds,
+            "duration_s": self.measured_ms / 1000,
+            "valid_s": self.valid_ms / 1000,
+            **{key: None if value is None else round(value, LEVEL_DECIMALS) for key, value in levels.items()},
+            "flagged_s": self.flagged_s,
+        }
+
+    def _exceeded(self) -> dict[str, float | None]:
+        bins = np.concatenate(self._bins) if self._bins else np.empty(0, np.int64)
+        return {f"l{n}_db": exceeded_db(bins, n) for n in EXCEEDED_PERCENT}
+
+
+def exceeded_db(bins: npt.NDArray[np.int64], percent: float) -> float | None:
+    """Return the level exceeded for ``percent`` of the LAF samples, interpolated within its 0.1 dB bin."""
+    if not len(bins):
+        return None
+    levels, counts = np.unique(bins, return_counts=True)
+    below = np.concatenate([[0], np.cumsum(counts)])
+    wanted = len(bins) * (1 - percent / 100)
+    index = min(int(np.searchsorted(below, wanted, side="right")) - 1, len(levels) - 1)
+    return float(levels[index] / 10 + 0.1 * (wanted - below[index]) / counts[index])
+
+
+def excluded(flags: NoiseFlag) -> bool:
+    """Say whether a second with these flags is left out of averages."""
+    return bool(flags & NOISE_EXCLUDED)

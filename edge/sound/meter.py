@@ -1,0 +1,283 @@
+"""The streaming sound level meter: samples in, one set of levels a second out (IEC 61672-1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from contract.flags import NoiseFlag, names
+from contract.messages import NoiseSecond
+from edge.sound.chain import F_TIME_S, S_TIME_S, Weighted, WeightingChain
+from edge.sound.curves import FloatArray
+from edge.sound.levels import LEVEL_DECIMALS, level_db, levels_db
+
+LAF_RATE_HZ: Final = 100
+"""LAF samples taken in a second for the statistical levels."""
+NO_FLAGS: Final = NoiseFlag(0)
+_SETTLED_TIME_CONSTANTS: Final = 5
+_HOLD_GAP_S: Final = 1.0
+"""Across a shorter gap the time weightings hold their value; after a longer one they start anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Where the chain is linear. Levels in dB re 20 µPa; ``clip`` is a sample's magnitude, full scale 1."""
+
+    clip: float = 32767 / 32768
+    overload_db: float | None = None
+    """Highest peak level (Z) that the microphone takes linearly."""
+    self_noise_db: float | None = None
+    """A-weighted level of the microphone's own noise."""
+
+
+class SecondLengths(Protocol):
+    """Says how many samples make the second that begins now; live sources follow the system's time with it."""
+
+    def __call__(self, t: int) -> int:
+        """Return the samples in the second that starts at ``t``, in seconds since 1970."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MeteredSecond:
+    """Levels of one second and what its minute needs of it. ``t`` is its start in seconds since 1970."""
+
+    t: int
+    measured_ms: int
+    flags: NoiseFlag
+    laeq_db: float
+    lceq_db: float
+    lzeq_db: float
+    lafmax_db: float
+    lafmin_db: float
+    laf_db: float
+    lasmax_db: float | None
+    lasmin_db: float | None
+    lcpeak_db: float
+    lae_db: float
+    laf_bins: npt.NDArray[np.int64]
+    """LAF samples of the second in 0.1 dB bins: bin i is [i/10, i/10 + 0.1) dB."""
+
+    def reading(self, extra: NoiseFlag = NO_FLAGS) -> NoiseSecond:
+        """Return the message, with flags that the meter itself cannot know."""
+        return NoiseSecond(
+            seq=0,
+            t=datetime.fromtimestamp(self.t, UTC),
+            laeq_db=_rounded(self.laeq_db),
+            lafmax_db=_rounded(self.lafmax_db),
+            lafmin_db=_rounded(self.lafmin_db),
+            laf_db=_rounded(self.laf_db),
+            lceq_db=_rounded(self.lceq_db),
+            lzeq_db=_rounded(self.lzeq_db),
+            lasmax_db=None if self.lasmax_db is None else _rounded(self.lasmax_db),
+            lasmin_db=None if self.lasmin_db is None else _rounded(self.lasmin_db),
+            lcpeak_db=_rounded(self.lcpeak_db),
+            lae_db=_rounded(self.lae_db),
+            measured_ms=self.measured_ms,
+            flags=tuple(names(self.flags | extra)),  # type: ignore[arg-type]  # names are the literals
+        )
+
+
+def _rounded(level: float) -> float:
+    return round(level, LEVEL_DECIMALS)
+
+
+@dataclass(slots=True)
+class _Sums:
+    """What has been measured of a second so far."""
+
+    samples: int = 0
+    a: float = 0.0
+    c: float = 0.0
+    z_sum: float = 0.0
+    z: float = 0.0
+    highest: float = -np.inf
+    lowest: float = np.inf
+    c_peak: float = 0.0
+    f_max: float = 0.0
+    f_min: float = np.inf
+    f_last: float = 0.0
+    s_max: float = -np.inf
+    s_min: float = np.inf
+    settling: bool = False
+    laf: list[FloatArray] = field(default_factory=list)
+
+
+class SoundLevelMeter:
+    """Measures a stream of mono samples (full scale 1) in blocks of any size; how it is cut does not matter.
+
+    ``full_scale_db`` is the level of an RMS of 1. ``start`` is the time of the second in which the first sample
+    lies, in seconds since 1970, and ``first_offset`` how many samples of it had passed. ``settle_s`` is for how
+    long a source rings after it was opened: seconds that touch it are flagged.
+    """
+
+    def __init__(
+        self, rate_hz: int, *, full_scale_db: float = 120.0, start: int = 0, first_offset: int = 0,
+        lengths: SecondLengths | None = None, limits: Limits = Limits(), settle_s: float = 0.0,
+    ) -> None:  # fmt: skip
+        self._rate = rate_hz
+        self._full_scale_db = full_scale_db
+        self._lengths = lengths or (lambda _t: rate_hz)
+        self._limits = limits
+        self._chain = WeightingChain(rate_hz)
+        self._f_settled = round(_SETTLED_TIME_CONSTANTS * F_TIME_S * rate_hz)
+        self._s_settled = round(_SETTLED_TIME_CONSTANTS * S_TIME_S * rate_hz)
+        self._settle = round(settle_s * rate_hz)
+        self._laf_step = max(1, rate_hz // LAF_RATE_HZ)
+        self._t = start
+        self._length = self._lengths(start)
+        self._passed = first_offset
+        self._sums = _Sums()
+        self._since_open = 0
+        self._since_filters = 0
+        self._pending: list[FloatArray] = []
+        self._pending_samples = 0
+
+    @property
+    def rate_hz(self) -> int:
+        """Sampling rate."""
+        return self._rate
+
+    @property
+    def t(self) -> int:
+        """Start of the second that is being measured, in seconds since 1970."""
+        return self._t
+
+    def push(self, samples: npt.ArrayLike) -> list[MeteredSecond]:
+        """Take samples in; return the seconds that they complete."""
+        block = np.asarray(samples, dtype=np.float64)
+        if block.ndim != 1:
+            raise ValueError(f"one channel is wanted, got an array of {block.ndim} dimensions")
+        return list(self._take(block))
+
+    def skip(self, samples: int) -> list[MeteredSecond]:
+        """Take note that so many samples were lost; return the seconds that end by it and were measured in part."""
+        done: list[MeteredSecond] = []
+        self._drain()
+        while samples > 0:
+            passed = min(samples, self._length - self._passed)
+            self._passed += passed
+            samples -= passed
+            if self._passed == self._length:
+                done.extend(self._close_second())
+        return done
+
+    def restart(self, *, held: bool) -> None:
+        """Begin anew after a gap: presets the weightings; unless ``held``, the time weightings start at nothing."""
+        self._drain()
+        if held:
+            self._chain.restart_filters()
+        else:
+            self._chain.reset()
+            self._since_open = 0
+
+    def finish(self) -> list[MeteredSecond]:
+        """Return the last, partial second if any of it was measured."""
+        self._drain()
+        self._passed = self._length
+        return list(self._close_second())
+
+    # -- inside ------------------------------------------------------------------------------------------------
+
+    def _take(self, block: FloatArray) -> Iterator[MeteredSecond]:
+        while len(block):
+            missing = self._length - self._passed - self._pending_samples
+            part, block = block[:missing], block[missing:]
+            self._pending.append(part)
+            self._pending_samples += len(part)
+            if len(part) == missing:
+                self._drain()
+                yield from self._close_second()
+
+    def _drain(self) -> None:
+        if not self._pending_samples:
+            return
+        samples = self._pending[0] if len(self._pending) == 1 else np.concatenate(self._pending)
+        self._pending, self._pending_samples = [], 0
+        self._measure(samples, self._chain.process(samples))
+        self._passed += len(samples)
+
+    def _measure(self, samples: FloatArray, weighted: Weighted) -> None:
+        sums = self._sums
+        n = len(samples)
+        sums.samples += n
+        sums.z_sum += float(samples.sum())
+        sums.z += float(samples @ samples)
+        sums.highest = max(sums.highest, float(samples.max()))
+        sums.lowest = min(sums.lowest, float(samples.min()))
+        sums.a += float(weighted.a_squared.sum())
+        sums.c += float(weighted.c @ weighted.c)
+        sums.c_peak = max(sums.c_peak, float(weighted.c.max()), -float(weighted.c.min()))
+        f = weighted.f_mean_square
+        sums.f_max = max(sums.f_max, float(f.max()))
+        sums.f_last = float(f[-1])
+        f_from = max(0, self._f_settled - self._since_open)
+        if f_from < n:
+            sums.f_min = min(sums.f_min, float(f[f_from:].min()))
+            first = max(f_from, -self._passed % self._laf_step)
+            first += -(first + self._passed) % self._laf_step
+            sums.laf.append(f[first :: self._laf_step].copy())
+        if self._since_open >= self._s_settled:
+            s = weighted.s_mean_square
+            sums.s_max = max(sums.s_max, float(s.max()))
+            sums.s_min = min(sums.s_min, float(s.min()))
+        sums.settling |= self._since_open < self._settle
+        self._since_open += n
+
+    def _close_second(self) -> Iterator[MeteredSecond]:
+        if self._sums.samples * 1000 >= self._length:
+            yield self._second(self._sums)
+        self._t += 1
+        self._length = self._lengths(self._t)
+        self._passed = 0
+        self._sums = _Sums()
+
+    def _second(self, sums: _Sums) -> MeteredSecond:
+        n = sums.samples
+        laeq = self._db(sums.a / n)
+        variance = sums.z / n - (sums.z_sum / n) ** 2
+        laf = np.concatenate(sums.laf) if sums.laf else np.empty(0)
+        f_min = sums.f_min if np.isfinite(sums.f_min) else sums.f_last
+        has_s = np.isfinite(sums.s_min)
+        return MeteredSecond(
+            t=self._t,
+            measured_ms=max(1, min(1000, round(1000 * n / self._length))),
+            flags=self._flags(sums, laeq),
+            laeq_db=laeq,
+            lceq_db=self._db(sums.c / n),
+            lzeq_db=self._db(variance if variance > 1e-15 * sums.z / n else 0.0),
+            lafmax_db=self._db(sums.f_max),
+            lafmin_db=self._db(f_min),
+            laf_db=self._db(sums.f_last),
+            lasmax_db=self._db(sums.s_max) if has_s else None,
+            lasmin_db=self._db(sums.s_min) if has_s else None,
+            lcpeak_db=self._db(sums.c_peak**2),
+            lae_db=self._db(sums.a / self._rate),
+            laf_bins=np.floor(levels_db(laf, self._full_scale_db) * 10).astype(np.int64),
+        )
+
+    def _db(self, mean_square: float) -> float:
+        return level_db(mean_square, self._full_scale_db)
+
+    def _flags(self, sums: _Sums, laeq_db: float) -> NoiseFlag:
+        limits = self._limits
+        peak = max(sums.highest, -sums.lowest)
+        flags = NoiseFlag(0)
+        if peak >= limits.clip or (
+            limits.overload_db is not None and self._db(peak * peak) > limits.overload_db
+        ):
+            flags |= NoiseFlag.OVERLOAD
+        if limits.self_noise_db is not None and laeq_db < limits.self_noise_db:
+            flags |= NoiseFlag.UNDER_RANGE
+        if sums.highest == sums.lowest:
+            flags |= NoiseFlag.STUCK
+        if sums.settling:
+            flags |= NoiseFlag.SETTLING
+        if sums.samples < self._length:
+            flags |= NoiseFlag.GAP
+        return flags
