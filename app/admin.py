@@ -1,0 +1,358 @@
+"""``quietwater admin``: users, sites, devices, meters, contacts and the quarantine, from the command line.
+
+Every change is in the audit log under the name of the operating system's user.
+"""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from app.settings import DEFAULT_DATA
+
+_LABELS: Final = ("--zh", "--en")
+_ROLES: Final = ("admin", "bureau", "water_office", "manager", "viewer")
+_ZONES: Final = ("0", "1", "2", "3", "4a", "4b")
+
+
+@click.group()
+@click.option(
+    "--data", type=click.Path(file_okay=False, path_type=Path), default=DEFAULT_DATA, show_default=True,
+    envvar="QUIETWATER_DATA", help="Folder of everything that is kept.",
+)  # fmt: skip
+@click.pass_context
+def admin(ctx: click.Context, data: Path) -> None:
+    """Users, sites, devices, meters, contacts and the quarantine. Works while the server runs.
+
+    \b
+    A new quarter, step by step:
+      quietwater admin site add lake-side --zh 湖畔小区 --en "Lakeside" --zone 1
+      quietwater admin device add lake-side gate --kind noise --zh 北门 --en "North gate" > edge.toml
+      quietwater admin user add wang --role manager --site lake-side
+      quietwater admin contact add wang "mailto://user:secret@example.com"
+    """
+    ctx.obj = data
+
+
+@contextmanager
+def _change(data: Path, action: str, target: str, **detail: Any) -> Iterator[Any]:
+    """Yield a session that commits together with its line in the audit log; name what is wrong in one line."""
+    from store.registry.database import Registry
+    from store.registry.models import AuditEntry
+
+    registry = _registry(data, Registry)
+    try:
+        with registry.session() as session:
+            yield session
+            session.add(
+                AuditEntry(
+                    at=datetime.now(UTC),
+                    who=f"cli:{getpass.getuser()}"[:64],
+                    action=action,
+                    target=target,
+                    detail=detail,
+                )
+            )
+    except (ValueError, LookupError) as error:
+        raise click.ClickException(str(error)) from error
+    finally:
+        registry.close()
+
+
+@contextmanager
+def _read(data: Path) -> Iterator[Any]:
+    from store.registry.database import Registry
+
+    registry = _registry(data, Registry)
+    try:
+        with registry.reader() as session:
+            yield session
+    finally:
+        registry.close()
+
+
+def _registry(data: Path, opener: Any) -> Any:
+    if not (data / "registry.sqlite").exists():
+        raise click.ClickException(
+            f"there is no registry in {data.absolute()}; name the server's folder with --data or QUIETWATER_DATA, "
+            "or start `quietwater up` once"
+        )
+    return opener.in_folder(data)
+
+
+# -- users -----------------------------------------------------------------------------------------------------
+
+
+@admin.group()
+def user() -> None:
+    """People who log in."""
+
+
+@user.command("add")
+@click.argument("name")
+@click.option("--role", type=click.Choice(_ROLES), required=True)
+@click.option(
+    "--site", "sites", multiple=True, help="A site that a manager or viewer may see; repeat for more."
+)
+@click.option("--language", type=click.Choice(["zh", "en"]), default="zh", show_default=True)
+@click.pass_obj
+def user_add(data: Path, name: str, role: Any, sites: tuple[str, ...], language: Any) -> None:
+    """Make a user and print a password, which is kept nowhere.
+
+    \b
+    Example:
+      quietwater admin user add wang --role manager --site lake-side
+    """
+    from store.registry.users import create_user
+
+    password = secrets.token_urlsafe(12)
+    with _change(data, "user.add", name, role=role, sites=list(sites)) as session:
+        create_user(session, name, password, role=role, now=datetime.now(UTC), sites=sites, language=language)
+    click.echo(f"user {name}, password {password}   (shown once)")
+
+
+@user.command("password")
+@click.argument("name")
+@click.pass_obj
+def user_password(data: Path, name: str) -> None:
+    """Give a user a new password, print it, and end all their sessions."""
+    from store.registry.users import find_user, set_password
+
+    password = secrets.token_urlsafe(12)
+    with _change(data, "user.password", name) as session:
+        row = find_user(session, name)
+        if row is None:
+            raise click.ClickException(f"there is no user {name!r}; `quietwater admin user list` shows them")
+        set_password(session, row, password)
+    click.echo(f"user {name}, password {password}   (shown once)")
+
+
+@user.command("list")
+@click.pass_obj
+def user_list(data: Path) -> None:
+    """Show all users."""
+    from sqlalchemy import select
+
+    from store.registry.models import User
+
+    with _read(data) as session:
+        for row in session.scalars(select(User).order_by(User.name)):
+            sites = ", ".join(one.site for one in row.sites) or "all sites"
+            click.echo(f"{row.name:20} {row.role:14} {'disabled' if row.disabled else sites}")
+
+
+# -- sites, devices, meters ------------------------------------------------------------------------------------
+
+
+def _labels(command: Any) -> Any:
+    for option in (
+        click.option("--zh", "label_zh", required=True, help="Name that people read, Chinese."),
+        click.option("--en", "label_en", required=True, help="Name that people read, English."),
+    ):
+        command = option(command)
+    return command
+
+
+@admin.group()
+def site() -> None:
+    """Residential quarters."""
+
+
+@site.command("add")
+@click.argument("name")
+@_labels
+@click.option(
+    "--zone", "zone_class", type=click.Choice(_ZONES), required=True, help="Zone class of GB 3096-2008."
+)
+@click.option("--district", default="", help="District, as people call it.")
+@click.option("--timezone", default="Asia/Shanghai", show_default=True)
+@click.option("--latitude", type=click.FloatRange(-90, 90))
+@click.option("--longitude", type=click.FloatRange(-180, 180))
+@click.pass_obj
+def site_add(data: Path, name: str, **values: Any) -> None:
+    """Make a site with its default alert rules.
+
+    \b
+    Example:
+      quietwater admin site add lake-side --zh 湖畔小区 --en "Lakeside" --zone 1
+    """
+    from analysis.rules.catalog import ensure_default_rules
+    from store.registry.provisioning import add_site
+
+    now = datetime.now(UTC)
+    with _change(data, "site.add", name, zone_class=values["zone_class"]) as session:
+        add_site(session, name, now=now, **values)
+        ensure_default_rules(session, name, now)
+    click.echo(
+        f"site {name} is there; next: quietwater admin device add {name} NAME --kind noise --zh … --en …"
+    )
+
+
+@site.command("list")
+@click.pass_obj
+def site_list(data: Path) -> None:
+    """Show all sites with their devices and meters."""
+    from sqlalchemy import select
+
+    from store.registry.models import Site
+
+    with _read(data) as session:
+        for row in session.scalars(select(Site).order_by(Site.name)):
+            click.echo(f"{row.name:20} {row.label_zh}, {row.label_en}; zone {row.zone_class}, {row.timezone}")
+            for one in row.devices:
+                click.echo(f"  {one.name:18} {one.kind:8} {one.label_zh}, {one.label_en}")
+            click.echo(f"  {len(row.meters)} meters")
+
+
+@admin.group()
+def device() -> None:
+    """Raspberry Pis and other agents."""
+
+
+@device.command("add")
+@click.argument("site_name", metavar="SITE")
+@click.argument("name")
+@_labels
+@click.option("--kind", type=click.Choice(["noise", "gateway", "both"]), required=True,
+              help="Measures noise, reads water meters, or both.")  # fmt: skip
+@click.option("--type-approved", is_flag=True, help="A type-approved meter; else its results are indicative.")
+@click.option("--broker", "broker_url", default="mqtt://127.0.0.1:1883", show_default=True,
+              help="Address of the broker as the device reaches it.")  # fmt: skip
+@click.pass_obj
+def device_add(data: Path, site_name: str, name: str, broker_url: str, **values: Any) -> None:
+    """Make a device; print the configuration for its agent, and its password on standard error.
+
+    The password goes into the file that the configuration names (mode 600) and is kept nowhere else.
+
+    \b
+    Example:
+      quietwater admin device add lake-side gate --kind noise --zh 北门 --en "North gate" > edge.toml
+    """
+    from store.registry.provisioning import add_device
+
+    with _change(data, "device.add", f"{site_name}/{name}", kind=values["kind"]) as session:
+        password = add_device(session, site_name, name, now=datetime.now(UTC), **values)
+    click.echo(_agent_configuration(site_name, name, values["kind"], broker_url))
+    click.echo(
+        f"password of {site_name}/{name}: {password}   (shown once; goes into edge.password)", err=True
+    )
+
+
+@device.command("password")
+@click.argument("site_name", metavar="SITE")
+@click.argument("name")
+@click.pass_obj
+def device_password(data: Path, site_name: str, name: str) -> None:
+    """Give a device a new broker password and print it; the old one ends."""
+    from store.registry.provisioning import set_device_password
+
+    with _change(data, "device.password", f"{site_name}/{name}") as session:
+        password = set_device_password(session, site_name, name)
+    click.echo(f"password of {site_name}/{name}: {password}   (shown once)")
+
+
+@admin.group()
+def meter() -> None:
+    """Water meters."""
+
+
+@meter.command("add")
+@click.argument("site_name", metavar="SITE")
+@click.argument("name")
+@_labels
+@click.option("--device", "device_name", required=True, help="The device that reads it.")
+@click.option(
+    "--role", type=click.Choice(["household", "master", "public"]), default="household", show_default=True
+)
+@click.pass_obj
+def meter_add(data: Path, site_name: str, name: str, device_name: str, **values: Any) -> None:
+    """Make a meter that a device of the site reads.
+
+    \b
+    Example:
+      quietwater admin meter add lake-side flat-101 --device gate --zh 101室 --en "Flat 101"
+    """
+    from store.registry.provisioning import add_meter
+
+    with _change(data, "meter.add", f"{site_name}/{name}", device=device_name) as session:
+        add_meter(session, site_name, name, device=device_name, now=datetime.now(UTC), **values)
+    click.echo(f"meter {site_name}/{name} is there")
+
+
+# -- contacts, quarantine --------------------------------------------------------------------------------------
+
+
+@admin.group()
+def contact() -> None:
+    """Addresses to which a person's alerts go."""
+
+
+@contact.command("add")
+@click.argument("user_name", metavar="USER")
+@click.argument("url")
+@click.option("--label", default="", help="What the person calls it.")
+@click.pass_obj
+def contact_add(data: Path, user_name: str, url: str, label: str) -> None:
+    """Add an address in the form of apprise (github.com/caronc/apprise/wiki).
+
+    \b
+    Examples:
+      quietwater admin contact add wang "mailto://user:secret@example.com"
+      quietwater admin contact add wang "wecombot://BOTKEY"
+      quietwater admin contact add wang "json://127.0.0.1:9000/alerts"
+    """
+    from analysis.notify.sender import address_fault
+    from store.registry.models import Contact
+    from store.registry.users import find_user
+
+    fault = address_fault(url)
+    if fault is not None:
+        raise click.ClickException(fault)
+    scheme = url.split("://", 1)[0]
+    with _change(data, "contact.add", user_name, scheme=scheme) as session:
+        row = find_user(session, user_name)
+        if row is None:
+            raise click.ClickException(
+                f"there is no user {user_name!r}; `quietwater admin user list` shows them"
+            )
+        session.add(Contact(user_id=row.id, label=label or scheme, url=url, created_at=datetime.now(UTC)))
+    click.echo(f"alerts of {user_name}'s sites go to {scheme}://…")
+
+
+@admin.command()
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+@click.pass_obj
+def quarantine(data: Path, limit: int) -> None:
+    """Show what arrived and did not validate: counts by code, then the newest rows with their reasons."""
+    from store.registry.quarantine import counts, newest
+
+    with _read(data) as session:
+        for code, count in sorted(counts(session).items()):
+            click.echo(f"{code:20} {count}")
+        for row in newest(session, limit=limit):
+            times = f" ({row.times} times)" if row.times > 1 else ""
+            click.echo(f"{row.last_at:%Y-%m-%d %H:%M:%S} {row.code:16} {row.topic}{times}: {row.reason}")
+
+
+def _agent_configuration(site_name: str, name: str, kind: str, broker_url: str) -> str:
+    import tomli_w
+
+    table: dict[str, Any] = {
+        "site": site_name,
+        "device": name,
+        "data": "/var/lib/quietwater-edge",
+        "mqtt": {"url": broker_url, "password_file": "edge.password"},
+    }
+    if kind in ("noise", "both"):
+        table["noise"] = {"full_scale_db": 120.0, "source": {"type": "portaudio"}}
+    text = tomli_w.dumps(table)
+    if kind in ("gateway", "both"):
+        text += "\n# [water]: buses and meters, see docs/meters.md\n"
+    return text

@@ -1,0 +1,189 @@
+"""The ``quietwater`` command. What a command needs is imported when it runs, so that ``--help`` is quick."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from app import logs
+from app.settings import DEFAULT_DATA, DEFAULT_MQTT_PORT, DEFAULT_PORT, ServerSettings
+
+_GROUPS: Final = {
+    "admin": ("app.admin", "admin"),
+    "edge": ("edge.cli", "edge"),
+    "leaks": ("analysis.leaks.cli", "leaks"),
+}
+"""Sub-commands that live in other modules: name, module, attribute."""
+
+
+class LazyGroup(click.Group):
+    """Imports a sub-command's module when the command is called (or all of them for ``--help``)."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return all names, sorted."""
+        return sorted([*super().list_commands(ctx), *_GROUPS])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, importing it first if it lives elsewhere."""
+        if cmd_name in _GROUPS:
+            module, attribute = _GROUPS[cmd_name]
+            return getattr(importlib.import_module(module), attribute)
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
+@click.version_option(package_name="quietwater")
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True,
+    envvar="QUIETWATER_LOG_LEVEL",
+)  # fmt: skip
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True,
+    envvar="QUIETWATER_LOG_FORMAT",
+)  # fmt: skip
+def main(log_level: str, log_format: logs.LogFormat) -> None:
+    """Quietwater: how quiet a residential quarter is and how carefully it uses water.
+
+    \b
+    Examples:
+      quietwater up --demo                  everything on this machine, with a demo quarter
+      quietwater edge measure night.wav     levels of a recording
+      quietwater admin user add li --role bureau
+    """
+    logs.set_up(log_level, log_format)
+
+
+def _data_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--data", type=click.Path(file_okay=False, path_type=Path), default=DEFAULT_DATA, show_default=True,
+        envvar="QUIETWATER_DATA", help="Folder of everything that is kept.",
+    )(command)  # fmt: skip
+
+
+def _broker_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--broker", "broker_url", envvar="QUIETWATER_BROKER", metavar="URL",
+        help="A broker that runs elsewhere, such as mqtt://127.0.0.1:1883; its password for user 'quietwater' comes "
+        "from QUIETWATER_BROKER_PASSWORD.",
+    )(command)  # fmt: skip
+
+
+def _mqtt_port_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--mqtt-port", type=click.IntRange(1, 65535), default=DEFAULT_MQTT_PORT, show_default=True,
+        help="Port of the embedded broker on 127.0.0.1.",
+    )(command)  # fmt: skip
+
+
+def _web_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve the page on."),
+        click.option("--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True,
+                     help="Port of the page; 0 takes any."),
+        click.option("--base-url", envvar="QUIETWATER_BASE_URL",
+                     help="Address under which people reach the page, for links in messages."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@main.command()
+@_data_option
+@_web_options
+@_mqtt_port_option
+@_broker_option
+@click.option(
+    "--demo", is_flag=True, help="With three sites whose agents play real recordings and registers."
+)
+@click.option("--speed", type=click.FloatRange(1, 240), default=1.0, show_default=True,
+              help="Demo: start a day ago and run so many times faster until the present is reached.")  # fmt: skip
+@click.option("--history", "history_h", type=click.FloatRange(0, 48), default=3.0, show_default=True,
+              help="Demo: hours of noise before the first start that are measured too, in the background.")  # fmt: skip
+@click.option("--mic", is_flag=False, flag_value="default", metavar="[DEVICE]",
+              help="Demo: the first device listens to this machine's microphone (needs libportaudio2).")  # fmt: skip
+@click.pass_context
+def up(
+    ctx: click.Context, data: Path, host: str, port: int, base_url: str | None, mqtt_port: int,
+    broker_url: str | None, demo: bool, speed: float, history_h: float, mic: str | None,
+) -> None:  # fmt: skip
+    """Run everything on this machine: broker, ingest, analysis, API and page.
+
+    \b
+    Examples:
+      quietwater up --demo
+      quietwater up --demo --speed 30
+      quietwater up --data /var/lib/quietwater --port 8080
+    """
+    from app.up import DemoOptions, run_system, with_free_ports
+
+    if not demo and (speed != 1.0 or mic is not None):
+        raise click.UsageError(
+            "--speed and --mic belong to --demo; a real device's time and sound are its own"
+        )
+    settings = ServerSettings(data, host, port, mqtt_port, broker_url, base_url)
+    settings = with_free_ports(
+        settings, port_given=_given(ctx, "port"), mqtt_port_given=_given(ctx, "mqtt_port")
+    )
+    run_system(settings, demo=DemoOptions(speed, history_h, mic) if demo else None)
+
+
+@main.command()
+@_data_option
+@_mqtt_port_option
+def broker(data: Path, mqtt_port: int) -> None:
+    """Run the embedded MQTT broker alone.
+
+    \b
+    Example:
+      quietwater broker --data /var/lib/quietwater --mqtt-port 1883
+    """
+    from app.up import run_system
+
+    run_system(ServerSettings(data=data, mqtt_port=mqtt_port), parts=("broker",))
+
+
+@main.command()
+@_data_option
+@_mqtt_port_option
+@_broker_option
+def ingest(data: Path, mqtt_port: int, broker_url: str | None) -> None:
+    """Run ingest alone: from the broker to the stores.
+
+    The embedded series store (DuckDB) belongs to one process at a time: with it, run either `ingest` or `serve`.
+
+    \b
+    Example:
+      quietwater ingest --data /var/lib/quietwater --broker mqtt://127.0.0.1:1883
+    """
+    from app.up import run_system
+
+    run_system(ServerSettings(data=data, mqtt_port=mqtt_port, broker_url=broker_url), parts=("ingest",))
+
+
+@main.command()
+@_data_option
+@_web_options
+@_mqtt_port_option
+@_broker_option
+def serve(
+    data: Path, host: str, port: int, base_url: str | None, mqtt_port: int, broker_url: str | None
+) -> None:
+    """Run analysis, API and page alone.
+
+    \b
+    Example:
+      quietwater serve --data /var/lib/quietwater --port 8080
+    """
+    from app.up import run_system
+
+    run_system(ServerSettings(data, host, port, mqtt_port, broker_url, base_url), parts=("serve",))
+
+
+def _given(ctx: click.Context, parameter: str) -> bool:
+    return ctx.get_parameter_source(parameter) is not click.core.ParameterSource.DEFAULT

@@ -1,0 +1,175 @@
+"""The server's parts put together: broker, ingest, analysis and API; all in one process, or some of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Final, Literal
+
+import structlog
+from sqlalchemy import select
+
+from analysis.rules.catalog import ensure_default_rules
+from analysis.service import Analysis
+from api.app import create_app
+from api.context import ApiConfig, ApiContext
+from api.live_feed import LiveFeed
+from api.live_hub import LiveHub
+from api.live_mqtt import LiveMqtt
+from app.broker import SERVER_USER, EmbeddedBroker
+from app.lock import PartLocks
+from app.settings import ServerSettings, broker_password
+from app.web import WebServer
+from contract.clock import Clock
+from ingest.service import Ingest
+from store.registry.database import Registry
+from store.registry.models import Site
+from store.registry.users import ensure_admin
+from store.series.duckdb_store import DuckDbStore
+from store.series.interface import SeriesStore
+
+log = structlog.get_logger(__name__)
+
+Part = Literal["broker", "ingest", "serve"]
+ALL_PARTS: Final[tuple[Part, ...]] = ("broker", "ingest", "serve")
+_REFRESH_S: Final = 2.0
+
+
+class System:
+    """Parts that run in this process: :meth:`open` the stores, :meth:`start` the parts, :meth:`stop` everything.
+
+    Parts start in the order in which a reading passes them and stop the other way round, so that nothing is
+    handed to a part that is gone.
+    """
+
+    def __init__(self, settings: ServerSettings, parts: tuple[Part, ...] = ALL_PARTS) -> None:
+        self.settings = settings
+        self._parts = parts
+        self._undo: list[tuple[str, Callable[[], object]]] = []
+        self._stop = threading.Event()
+        self._broker: EmbeddedBroker | None = None
+        self._series: SeriesStore | None = None
+        self._ready: dict[str, Callable[[], bool]] = {}
+        self._web: WebServer | None = None
+        self.admin_password: str | None = None
+        """Set when this start made the admin; it is kept nowhere."""
+
+    def open(self) -> None:
+        """Open the stores. Raises what a person can mend: ``FolderInUse``, ``OSError``, ``StoreUnavailable``."""
+        try:
+            locks = PartLocks(self.settings.data, self._parts)
+            self._undo.append(("locks", locks.release))
+            self.registry = Registry.in_folder(self.settings.data)
+            self._undo.append(("registry", self.registry.close))
+            if self._parts != ("broker",):
+                self._series = DuckDbStore(self.settings.series_path)
+                self._undo.append(("series store", self._series.close))
+        except BaseException:
+            self.stop()
+            raise
+
+    def start(self, clock: Clock, *, demo: bool = False) -> None:
+        """Start the parts; if one fails, those before it are stopped and the error is raised."""
+        try:
+            if "broker" in self._parts and self.settings.broker_url is None:
+                self._start_broker()
+            if "ingest" in self._parts:
+                self._start_ingest(clock)
+            if "serve" in self._parts:
+                self._start_serving(clock, demo)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop what runs, last started first; a part that fails to stop does not keep the others."""
+        self._stop.set()
+        while self._undo:
+            name, undo = self._undo.pop()
+            try:
+                undo()
+            except Exception:
+                log.exception("part did not stop cleanly", part=name)
+
+    def on_stop(self, name: str, undo: Callable[[], object]) -> None:
+        """Have something that was started after the parts stopped before them."""
+        self._undo.append((name, undo))
+
+    @property
+    def series(self) -> SeriesStore:
+        """The series store, once open."""
+        if self._series is None:
+            raise RuntimeError("this process has no series store")
+        return self._series
+
+    @property
+    def broker_url(self) -> str:
+        """Address of the broker in use."""
+        if self._broker is not None:
+            return self._broker.url
+        return self.settings.broker_url or f"mqtt://127.0.0.1:{self.settings.mqtt_port}"
+
+    @property
+    def address(self) -> str:
+        """Address of the page as this machine reaches it."""
+        port = self._web.port if self._web else self.settings.port
+        return f"http://{self.settings.host}:{port}"
+
+    # -- parts -------------------------------------------------------------------------------------------------
+
+    def _start_broker(self) -> None:
+        broker = EmbeddedBroker(self.settings.broker_folder, self.registry, port=self.settings.mqtt_port)
+        broker.start()
+        self._broker = broker
+        self._undo.append(("broker", broker.stop))
+        threading.Thread(
+            target=self._follow_devices, args=(broker,), name="broker-users", daemon=True
+        ).start()
+
+    def _follow_devices(self, broker: EmbeddedBroker) -> None:
+        while not self._stop.wait(_REFRESH_S):
+            try:
+                if broker.refresh():
+                    log.info("the broker knows the devices that were added or changed")
+            except Exception:  # a registry that is busy now answers in the next round
+                log.exception("devices could not be handed to the broker")
+
+    def _start_ingest(self, clock: Clock) -> None:
+        ingest = Ingest(
+            self.broker_url, username=SERVER_USER, password=broker_password(self.settings),
+            series=self.series, registry=self.registry, clock=clock,
+        )  # fmt: skip
+        ingest.start()
+        self._undo.append(("ingest", ingest.stop))
+        self._ready["ingest"] = lambda: ingest.healthy
+
+    def _start_serving(self, clock: Clock, demo: bool) -> None:
+        self._prepare_registry(clock)
+        hub = LiveHub()
+        web_address = self.settings.base_url
+        analysis = Analysis(
+            self.series, self.registry, clock, on_alert=hub.publish_alert, base_url=web_address
+        )
+        self._ready["analysis"] = lambda: analysis.healthy
+        feed = LiveMqtt(
+            self.broker_url, LiveFeed(hub, self.registry, clock),
+            username=SERVER_USER, password=broker_password(self.settings),
+        )  # fmt: skip
+        context = ApiContext(
+            series=self.series, registry=self.registry, clock=clock, live=hub,
+            config=ApiConfig(base_url=web_address or "", demo=demo), ready=self._ready,
+        )  # fmt: skip
+        web = WebServer(create_app(context), self.settings.host, self.settings.port)
+        self._web = web
+        self._undo.append(("web", web.stop))
+        web.start()
+        for name, part in (("analysis", analysis), ("live feed", feed)):
+            part.start()
+            self._undo.append((name, part.stop))
+
+    def _prepare_registry(self, clock: Clock) -> None:
+        now = clock.now()
+        with self.registry.session() as session:
+            self.admin_password = ensure_admin(session, now)
+            for site in session.scalars(select(Site.name)).all():
+                ensure_default_rules(session, site, now)

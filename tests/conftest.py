@@ -1,0 +1,49 @@
+"""What every test may ask for: a program of this machine, a free port."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Callable
+
+import pytest
+
+
+def pytest_configure() -> None:
+    """Keep the tests' logging and time zone the same everywhere."""
+    os.environ.setdefault("TZ", "UTC")
+
+
+@pytest.fixture(scope="session")
+def program() -> Callable[[str], str]:
+    """Return a function that gives a program's path, or skips the test where it is not installed.
+
+    Where ``QUIETWATER_NOTHING_MISSING`` is set (CI) a missing program fails the test instead.
+    """
+
+    def find(name: str) -> str:
+        path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+        if path is None:
+            told = f"{name} is not installed; on Debian: apt-get install {_PACKAGES.get(name, name)}"
+            if os.environ.get("QUIETWATER_NOTHING_MISSING"):
+                pytest.fail(told)
+            pytest.skip(told)
+        return path
+
+    return find
+
+
+_PACKAGES = {"influxd": "influxdb", "victoria-metrics-prod": "victoria-metrics"}
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """Return a function that gives a free TCP port on loopback."""
+
+    def find() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return probe.getsockname()[1]
+
+    return find
