@@ -78,7 +78,7 @@ def with_free_ports(settings: ServerSettings, *, port_given: bool, mqtt_port_giv
 def _demo_clock(series: SeriesStore, speed: float) -> Clock:
     if speed <= 1.0:
         return SystemClock()
-    wall = datetime.now(UTC)  # noqa: DTZ005 - the wall itself is what a catching-up clock starts from
+    wall = datetime.now(UTC)
     newest = series.newest()
     start = wall - _FAST_BEHIND if newest is None else newest + timedelta(seconds=1)
     return catch_up(wall, max(timedelta(0), wall - start), speed)
@@ -109,7 +109,7 @@ def _banner(system: System, parts: tuple[Part, ...], clock: Clock, demo: DemoOpt
     lines.append(f"  data 数据        {system.settings.data.absolute()}")
     if demo is not None and clock.speed > 1:
         lines.append(
-            f"  demo clock       {clock.now():%Y-%m-%d %H:%M} UTC, {demo.speed:g} times as fast until it meets the wall's"
+            f"  demo clock       {clock.now():%Y-%m-%d %H:%M} UTC, {demo.speed:g} times as fast until it is now"
         )
     lines += ["", "Ctrl-C stops everything; the next start goes on with the same data.", ""]
     return "\n".join(lines)
