@@ -1,0 +1,171 @@
+"""Keeps alerts in the registry: sightings in, transitions and messages out, in one transaction.
+
+The database refuses a second open alert of one rule and source (``alerts.open_key``), a transition and the messages
+that it causes are committed together, and everything that the machine needs is in the row: a restart neither repeats
+nor forgets anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Final, Protocol, cast
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from analysis.alerts.machine import (
+    CLOSED,
+    Observation,
+    Outcome,
+    Reason,
+    Standing,
+    State,
+    Transition,
+    decide,
+    withdraw,
+)
+from analysis.alerts.snapshot import AlertSnapshot, snapshot
+from analysis.rules.kinds import Sighting
+from store.registry.database import Registry
+from store.registry.models import Alert, AlertTransition
+
+log = structlog.get_logger(__name__)
+
+WHO: Final = "analysis"
+Key = tuple[int, str]
+"""Rule and source."""
+
+
+class Teller(Protocol):
+    """Puts messages about an alert's transitions into the queue, within the caller's transaction."""
+
+    def tell(self, session: Session, alert: Alert, transitions: Sequence[Transition], now: datetime) -> None:
+        """Queue what people are to be told."""
+        ...
+
+
+class AlertBook:
+    """The alerts of one registry."""
+
+    def __init__(self, registry: Registry, teller: Teller) -> None:
+        self._registry = registry
+        self._teller = teller
+
+    def take(self, sightings: Sequence[Sighting], now: datetime) -> list[AlertSnapshot]:
+        """Bring alerts up to what was seen; return those that made a transition, in order."""
+        with self._registry.reader() as session:
+            standing = {key: to_standing(alert) for key, alert in _open_alerts(session).items()}
+        wanted = [one for one in sightings if _decide(standing.get(_key(one)), one, now).save]
+        if not wanted:
+            return []
+        try:
+            return self._write(wanted, now)
+        except IntegrityError:
+            # Another process opened the same alert in between; the next round sees it.
+            log.warning("an alert was opened twice at once; trying again next round")
+            return []
+
+    def withdraw(self, keys: Mapping[Key, Reason], now: datetime) -> list[AlertSnapshot]:
+        """End open alerts whose rule or source is gone."""
+        changed: list[AlertSnapshot] = []
+        with self._registry.session() as session:
+            for key, alert in _open_alerts(session).items():
+                if key in keys:
+                    self._apply(session, alert, withdraw(to_standing(alert), keys[key], now), None, now)
+                    changed.append(snapshot(alert))
+        return changed
+
+    def open_keys(self) -> set[Key]:
+        """Return rule and source of every open alert."""
+        with self._registry.reader() as session:
+            return set(_open_alerts(session))
+
+    def _write(self, wanted: Sequence[Sighting], now: datetime) -> list[AlertSnapshot]:
+        changed: list[AlertSnapshot] = []
+        with self._registry.session() as session:
+            # Read again within the transaction: somebody may have acknowledged in between.
+            open_alerts = _open_alerts(session)
+            for one in wanted:
+                alert = open_alerts.get(_key(one))
+                outcome = _decide(to_standing(alert) if alert else None, one, now)
+                if not outcome.save:
+                    continue
+                if alert is None:
+                    alert = _new_alert(session, one, now)
+                self._apply(session, alert, outcome, one.seen, now)
+                if outcome.transitions:
+                    changed.append(snapshot(alert))
+        return changed
+
+    def _apply(
+        self, session: Session, alert: Alert, outcome: Outcome, seen: Observation | None, now: datetime
+    ) -> None:
+        assert outcome.alert is not None
+        _update(alert, outcome.alert, seen, now)
+        session.flush()
+        session.add_all(_line(alert, one, now) for one in outcome.transitions)
+        if outcome.transitions:
+            self._teller.tell(session, alert, outcome.transitions, now)
+
+
+def open_key(rule_id: int, site: str, source: str) -> str:
+    """Return what is unique among open alerts."""
+    return f"{rule_id}/{site}/{source}"
+
+
+def to_standing(alert: Alert) -> Standing:
+    """Return a row as the machine sees it."""
+    return Standing(
+        state=cast(State, alert.state), pending_since=alert.pending_since, firing_since=alert.firing_since,
+        recovering_since=alert.recovering_since, no_data=alert.no_data, value=alert.value, limit=alert.limit,
+        worst=alert.peak_value, updated_at=alert.updated_at,
+    )  # fmt: skip
+
+
+def _decide(standing: Standing | None, one: Sighting, now: datetime) -> Outcome:
+    return decide(standing, one.seen, now, one.rule.params.timing())
+
+
+def _open_alerts(session: Session) -> dict[Key, Alert]:
+    rows: Iterable[Alert] = session.scalars(select(Alert).where(Alert.open_key.is_not(None)))
+    return {(alert.rule_id, alert.source): alert for alert in rows}
+
+
+def _key(one: Sighting) -> Key:
+    return one.rule.id, one.source
+
+
+def _new_alert(session: Session, one: Sighting, now: datetime) -> Alert:
+    rule = one.rule
+    alert = Alert(
+        rule_id=rule.id, rule_kind=rule.kind, site=rule.site, source=one.source, state="pending",
+        open_key=open_key(rule.id, rule.site, one.source), pending_since=now, updated_at=now, detail={},
+    )  # fmt: skip
+    session.add(alert)
+    return alert
+
+
+def _update(alert: Alert, new: Standing, seen: Observation | None, now: datetime) -> None:
+    alert.state, alert.no_data = new.state, new.no_data
+    alert.pending_since, alert.firing_since = new.pending_since, new.firing_since
+    alert.recovering_since = new.recovering_since
+    alert.value, alert.limit, alert.peak_value = new.value, new.limit, new.worst
+    alert.updated_at = now
+    if seen is not None and seen.value is not None and (seen.verdict == "breach" or not alert.detail):
+        alert.detail = dict(seen.detail)  # what explains the breach, not the calm after it
+    if new.state in CLOSED:
+        alert.open_key, alert.resolved_at = None, now
+
+
+def _line(alert: Alert, one: Transition, now: datetime) -> AlertTransition:
+    return AlertTransition(
+        alert_id=alert.id,
+        at=now,
+        from_state=one.from_state or "none",
+        to_state=one.to_state,
+        reason=one.reason,
+        who=WHO,
+    )

@@ -1,0 +1,151 @@
+"""Carries queued messages out: takes what is due, sends in a few threads, writes down what became of it."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import structlog
+from sqlalchemy import select
+
+from analysis.notify.queue import Parcel, due_parcels
+from analysis.notify.retry import PAUSE_BETWEEN_MESSAGES_S, after_failure
+from analysis.notify.sender import SendResult, send
+from analysis.notify.wording import compose
+from contract.clock import Clock
+from store.registry.database import Registry
+from store.registry.models import Delivery
+
+log = structlog.get_logger(__name__)
+
+_WORKERS: Final = 4
+_POLL_S: Final = 1.0
+
+
+@dataclass(slots=True)
+class CourierStats:
+    """Counts since the start."""
+
+    sent: int = 0
+    failed_tries: int = 0
+    given_up: int = 0
+    errors: int = 0
+
+
+class Courier:
+    """Delivers in a thread of its own; :meth:`wake` tells it that something may be due.
+
+    ``alert_link`` gives the page of an alert, for the messages. A contact gets one message at a time, and after one
+    nothing for ``PAUSE_BETWEEN_MESSAGES_S``: what happens meanwhile goes into the next.
+    """
+
+    def __init__(
+        self, registry: Registry, clock: Clock, *, alert_link: Callable[[int], str] | None = None,
+        pause_s: float = PAUSE_BETWEEN_MESSAGES_S, monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self._registry = registry
+        self._clock = clock
+        self._link = alert_link
+        self._pause_s = pause_s
+        self._monotonic = monotonic
+        self._busy: set[int] = set()
+        self._quiet_until: dict[int, float] = {}
+        self._done: queue.SimpleQueue[tuple[Parcel, SendResult]] = queue.SimpleQueue()
+        self._wake = threading.Event()
+        self.stats = CourierStats()
+
+    def wake(self) -> None:
+        """Look at the queue now."""
+        self._wake.set()
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until ``stop``; :meth:`wake` must follow it. No exception ends it."""
+        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="deliver") as pool:
+            while not stop.is_set():
+                try:
+                    self._round(pool)
+                except Exception:
+                    self.stats.errors += 1
+                    log.exception("delivery failed; trying again")
+                    stop.wait(_POLL_S)
+                self._wake.wait(_POLL_S)
+                self._wake.clear()
+        self._settle_all()
+
+    def _round(self, pool: ThreadPoolExecutor) -> None:
+        self._settle_all()
+        with self._registry.reader() as session:
+            parcels = due_parcels(session, self._clock.now(), busy=self._not_now())
+        for parcel in parcels:
+            self._busy.add(parcel.contact_id)
+            pool.submit(self._carry, parcel)
+
+    def _not_now(self) -> frozenset[int]:
+        now = self._monotonic()
+        self._quiet_until = {key: until for key, until in self._quiet_until.items() if until > now}
+        return frozenset(self._busy | self._quiet_until.keys())
+
+    def _carry(self, parcel: Parcel) -> None:
+        try:
+            message = compose(parcel.facts, parcel.language, self._link)
+            result = send(parcel.url, message.title, message.body)
+        except Exception as error:
+            log.exception("a message could not be sent", contact=parcel.contact_id)
+            result = SendResult(False, f"{type(error).__name__} while sending")
+        self._done.put((parcel, result))
+        self._wake.set()
+
+    def _settle_all(self) -> None:
+        while True:
+            try:
+                parcel, result = self._done.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                self._settle(parcel, result)
+            except Exception:
+                # Nothing is known of it in the registry yet: keep it, or the same message would go out again.
+                self._done.put((parcel, result))
+                raise
+            self._busy.discard(parcel.contact_id)
+
+    def _settle(self, parcel: Parcel, result: SendResult) -> None:
+        now = self._clock.now()
+        with self._registry.session() as session:
+            for row in session.scalars(select(Delivery).where(Delivery.id.in_(parcel.delivery_ids))):
+                row.attempts += 1
+                if result.ok:
+                    row.state, row.sent_at, row.last_error = "sent", now, None
+                    continue
+                row.last_error = result.error
+                following = after_failure(row.attempts, permanent=result.permanent)
+                if following.action == "give_up":
+                    row.state = "failed"
+                    self.stats.given_up += 1
+                    log.error(
+                        "a message is given up", alert=row.alert_id, contact=row.contact_id, reason=following.reason,
+                        attempts=row.attempts, cause=result.error,
+                    )  # fmt: skip
+                else:
+                    # Backing off is for the other side, in real time, however fast this clock runs.
+                    row.next_try_at = now + timedelta(seconds=following.wait_s * self._clock.speed)
+        self._count(parcel, result)
+
+    def _count(self, parcel: Parcel, result: SendResult) -> None:
+        if result.ok:
+            self.stats.sent += 1
+            self._quiet_until[parcel.contact_id] = self._monotonic() + self._pause_s
+            return
+        self.stats.failed_tries += 1
+        if parcel.attempts == 0:
+            log.warning(
+                "a message did not go out; it will be tried again",
+                contact=parcel.contact_id,
+                cause=result.error,
+            )

@@ -1,0 +1,194 @@
+"""Facts into plain words, Chinese and English: what, where, since when, how far above, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from analysis.notify.facts import Facts, Language
+
+MOST_IN_FULL: Final = 8
+"""Alerts told in full in one message; the rest are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message, plain text."""
+
+    title: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class KindWording:
+    """How one kind of rule is told: a short name, the sentence with the numbers, and what to do, zh and en."""
+
+    name: tuple[str, str]
+    what: Callable[[Facts, Language], str]
+    todo: tuple[str, str]
+
+
+def compose(facts: Sequence[Facts], language: Language, link: Callable[[int], str] | None = None) -> Message:
+    """Put one or more events into one message. ``link`` gives the page of an alert by its number."""
+    if not facts:
+        raise ValueError("a message needs at least one event")
+    shown = facts[:MOST_IN_FULL]
+    parts = [_paragraph(one, language, link) for one in shown]
+    if len(facts) > len(shown):
+        more = len(facts) - len(shown)
+        parts.append(
+            f"另有 {more} 条告警,请到页面查看。" if language == "zh" else f"{more} more alerts: see the page."
+        )
+    if any(one.indicative for one in facts):
+        parts.append(INDICATIVE[_index(language)])
+    return Message(_title(facts, language), "\n\n".join(parts))
+
+
+def _title(facts: Sequence[Facts], language: Language) -> str:
+    first = facts[0]
+    if len(facts) == 1:
+        place = first.site_zh if language == "zh" else first.site_en
+        return (
+            f"{place}:{_headline(first, language)}"
+            if language == "zh"
+            else f"{place}: {_headline(first, language)}"
+        )
+    places = list(dict.fromkeys(one.site_zh if language == "zh" else one.site_en for one in facts))
+    count = len(facts)
+    if language == "zh":
+        return f"{'、'.join(places[:3])}{'等' if len(places) > 3 else ''}:{count} 条告警"
+    return f"{', '.join(places[:3])}{' and others' if len(places) > 3 else ''}: {count} alerts"
+
+
+def _headline(one: Facts, language: Language) -> str:
+    name = _wording(one).name[_index(language)]
+    match one.event, language:
+        case "resolved", "zh":
+            return f"已恢复:{name}"
+        case "resolved", _:
+            return f"over: {name}"
+        case "escalated", "zh":
+            return f"无人处理,已升级:{name}"
+        case "escalated", _:
+            return f"nobody answered, escalated: {name}"
+    return name
+
+
+def _paragraph(one: Facts, language: Language, link: Callable[[int], str] | None) -> str:
+    wording = _wording(one)
+    zh = language == "zh"
+    lines = [
+        f"{_headline(one, language)}",
+        f"地点:{one.site_zh} · {one.source_zh}" if zh else f"Where: {one.site_en} · {one.source_en}",
+        wording.what(one, language),
+        _times(one, language),
+    ]
+    if one.event != "resolved":
+        lines.append(f"怎么办:{wording.todo[0]}" if zh else f"What to do: {wording.todo[1]}")
+    if link is not None:
+        lines.append(
+            f"查看与接手:{link(one.alert_id)}" if zh else f"See it and take it on: {link(one.alert_id)}"
+        )
+    return "\n".join(lines)
+
+
+def _times(one: Facts, language: Language) -> str:
+    since = f"{one.since:%Y-%m-%d %H:%M}"
+    if one.until is None:
+        return f"开始时间:{since}" if language == "zh" else f"Since: {since}"
+    until, lasted = f"{one.until:%Y-%m-%d %H:%M}", _lasted(one.since, one.until, language)
+    return (
+        f"时间:{since} 至 {until},历时{lasted}"
+        if language == "zh"
+        else f"From {since} to {until}, {lasted} in all"
+    )
+
+
+def _lasted(since: datetime, until: datetime, language: Language) -> str:
+    minutes = max(1, round((until - since) / timedelta(minutes=1)))
+    hours, rest = divmod(minutes, 60)
+    if language == "zh":
+        return (f" {hours} 小时" if hours else "") + (f" {rest} 分钟" if rest or not hours else "")
+    return " ".join(([f"{hours} h"] if hours else []) + ([f"{rest} min"] if rest or not hours else []))
+
+
+def _noise_window(one: Facts, language: Language) -> str:
+    minutes = int(one.detail.get("window_s", 600)) // 60
+    told = one.worst if one.event == "resolved" else one.value
+    if told is None or one.limit is None:
+        return "等效声级超过限值" if language == "zh" else "The level is above the limit"
+    excess = told - one.limit
+    night = one.detail.get("period") == "night"
+    if language == "zh":
+        most = "最高的" if one.event == "resolved" else ""
+        period = "夜间" if night else "昼间"
+        return (
+            f"{most}{minutes} 分钟等效声级 {told:.1f} dB(A),"
+            f"超过{period}限值 {one.limit:.0f} dB(A) {excess:.1f} dB({one.detail.get('standard', '')})"
+        )
+    most = "Highest level" if one.event == "resolved" else "Level"
+    period = "night" if night else "day"
+    return (
+        f"{most} over {minutes} minutes: {told:.1f} dB(A), {excess:.1f} dB above the {period} limit of "
+        f"{one.limit:.0f} dB(A) ({one.detail.get('standard', '')})"
+    )
+
+
+def _water_continuous(one: Facts, language: Language) -> str:
+    hours = int(one.detail.get("window_s", 86_400)) // 3600
+    flow = one.value if one.event != "resolved" else one.worst
+    if flow is None:
+        return "用水从未停止" if language == "zh" else "The water never rested"
+    month_m3 = flow * 24.0 * 30.0 / 1000.0
+    if language == "zh":
+        return f"连续 {hours} 小时用水从未停止,最小流量 {flow:.1f} L/h,照此每月约 {month_m3:.1f} m³"
+    return (
+        f"The water has not rested within {hours} hours; the lowest flow was {flow:.1f} L/h, "
+        f"about {month_m3:.1f} m³ a month"
+    )
+
+
+def _any_kind(one: Facts, language: Language) -> str:
+    if one.value is None:
+        return "条件成立" if language == "zh" else "The rule's condition is met"
+    return f"数值 {one.value:.1f}" if language == "zh" else f"Value {one.value:.1f}"
+
+
+def _wording(one: Facts) -> KindWording:
+    return WORDINGS.get(one.kind, _UNKNOWN)
+
+
+def _index(language: Language) -> int:
+    return 0 if language == "zh" else 1
+
+
+INDICATIVE: Final = (
+    "指示性数据,不作执法依据:测量设备未经型式批准。",
+    "Indicative, not for enforcement: the instrument is not type-approved.",
+)
+_UNKNOWN: Final = KindWording(
+    ("告警", "alert"), _any_kind, ("请到页面查看详情。", "see the page for what it is about.")
+)
+WORDINGS: Final[dict[str, KindWording]] = {
+    "noise_window": KindWording(
+        ("噪声超限", "noise above the limit"),
+        _noise_window,
+        (
+            "请到现场找到声源(施工、音响、设备、车辆),请对方停止或降低音量,并在页面点“我来处理”。",
+            "find the source on site (building work, music, machines, vehicles), have it stopped or turned down, "
+            "and say “I'm on it” on the page.",
+        ),
+    ),
+    "water_continuous": KindWording(
+        ("疑似持续漏水", "water never rests, a leak is likely"),
+        _water_continuous,
+        (
+            "请联系住户,检查马桶、水龙头、热水器和水表后的管道;全部关闭后水表应当静止。",
+            "ask the household to check toilets, taps, the water heater and the pipe behind the meter: with all of "
+            "them shut the meter must stand still.",
+        ),
+    ),
+}
+"""By kind of rule."""

@@ -1,0 +1,40 @@
+"""All kinds of rules, and the rules that a new site begins with."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from analysis.rules.kinds import RuleKind
+from analysis.rules.noise_window import NoiseWindowRule
+from analysis.rules.water_continuous import WaterContinuousRule
+from store.registry.models import Rule
+
+DEFAULT_RULES: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
+    (NoiseWindowRule.key, {}),
+    (WaterContinuousRule.key, {}),
+)
+"""Kind and parameters of a new site's rules; what is not named takes the kind's default."""
+
+
+def new_kinds() -> dict[str, RuleKind]:
+    """Return a fresh instance of every kind, by key."""
+    kinds: tuple[RuleKind, ...] = (NoiseWindowRule(), WaterContinuousRule())
+    return {kind.key: kind for kind in kinds}
+
+
+def ensure_default_rules(session: Session, site: str, now: datetime) -> int:
+    """Give a site a rule of each default kind that it has none of yet; return how many were made.
+
+    A rule that was switched off stays as it is, so calling this again changes nothing.
+    """
+    present = set(session.scalars(select(Rule.kind).where(Rule.site == site)))
+    missing = [(kind, params) for kind, params in DEFAULT_RULES if kind not in present]
+    session.add_all(
+        Rule(site=site, kind=kind, params=dict(params), updated_at=now) for kind, params in missing
+    )
+    session.flush()
+    return len(missing)

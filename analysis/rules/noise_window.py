@@ -1,0 +1,82 @@
+"""``noise_window``: a rolling LAeq above the site's limit for the time of day.
+
+A short window over its limit is an alert, never a finding of non-compliance: GB 3096 judges whole days and nights.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, ClassVar, cast
+
+from msgspec import Meta
+
+from analysis.alerts.machine import Observation
+from analysis.limits import Limit, present_limit
+from analysis.rules.kinds import Decibels, RuleParams, RuleView, Share, Sighting, World
+from store.series.interface import NoiseWindow
+
+
+class NoiseWindowParams(RuleParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The alert begins above limit + ``margin_db`` and ends at or below limit + ``margin_db`` − ``hysteresis_db``.
+
+    ``min_valid_share`` is the share of the window that must be valid; less is no data.
+    """
+
+    window_s: Annotated[int, Meta(ge=10, le=3600)] = 600
+    margin_db: Decibels = 0.0
+    hysteresis_db: Decibels = 1.0
+    min_valid_share: Share = 0.5
+
+
+class NoiseWindowRule:
+    """Looks at every enabled noise device of the rule's site."""
+
+    key: ClassVar[str] = "noise_window"
+    params: ClassVar[type[RuleParams]] = NoiseWindowParams
+
+    def observe(self, rules: Sequence[RuleView], world: World) -> Iterator[Sighting]:
+        """Yield a sighting per rule and device, with one query for all rules that share a window."""
+        by_window: dict[tuple[datetime, datetime], list[tuple[RuleView, Limit]]] = defaultdict(list)
+        for rule in rules:
+            limit = present_limit(world.sites[rule.site], world.end - timedelta(seconds=1))
+            start = max(
+                world.end - timedelta(seconds=cast(NoiseWindowParams, rule.params).window_s), limit.since
+            )
+            by_window[start, world.end].append((rule, limit))
+        for (start, end), members in by_window.items():
+            sites = {rule.site for rule, _ in members}
+            only = next(iter(sites)) if len(sites) == 1 else None
+            windows = {(w.site, w.source): w for w in world.series.noise_windows(start, end, site=only)}
+            for rule, limit in members:
+                for device in world.noise_devices.get(rule.site, ()):
+                    window = windows.get((rule.site, device.name))
+                    seen = judge(window, end - start, limit, cast(NoiseWindowParams, rule.params))
+                    yield Sighting(rule, device.name, seen)
+
+
+def judge(
+    window: NoiseWindow | None, span: timedelta, limit: Limit, params: NoiseWindowParams
+) -> Observation:
+    """Judge one window of ``span``, which is shorter than the rule's when a day or night has only just begun."""
+    needed_s = params.window_s * params.min_valid_share
+    valid_s = window.valid_s if window else 0.0
+    if window is None or window.laeq_db is None or valid_s < needed_s:
+        # Just after 06:00 or 22:00 there cannot be enough yet: that says nothing, for better or worse.
+        return Observation("between" if span.total_seconds() < needed_s else "no_data")
+    excess_db = window.laeq_db - limit.value_db - params.margin_db
+    verdict = "breach" if excess_db > 0.0 else "clear" if excess_db <= -params.hysteresis_db else "between"
+    return Observation(verdict, window.laeq_db, limit.value_db, _detail(window, limit, params))
+
+
+def _detail(window: NoiseWindow, limit: Limit, params: NoiseWindowParams) -> dict[str, object]:
+    return {
+        "window_s": params.window_s,
+        "period": limit.period,
+        "standard": limit.standard,
+        "clause": limit.clause,
+        "verified": limit.verified,
+        "valid_share": round(window.valid_share, 3),
+        "lafmax_db": window.lafmax_db,
+    }

@@ -1,0 +1,128 @@
+"""One round over all rules: load what is to be judged, observe, hand the sightings to the alert book."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+import structlog
+from sqlalchemy import select
+
+from analysis.alerts.book import AlertBook, Key
+from analysis.alerts.machine import Reason
+from analysis.alerts.snapshot import AlertSnapshot
+from analysis.rules.catalog import new_kinds
+from analysis.rules.kinds import RuleView, Sighting, World, view
+from store.registry.database import Registry
+from store.registry.models import Device, Meter, Rule, Site
+from store.series.interface import SeriesStore
+
+log = structlog.get_logger(__name__)
+
+_RowT = TypeVar("_RowT", Device, Meter)
+
+_RELOAD_S: Final = 2.0
+"""Real seconds that sites, devices, meters and rules are taken as known."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundReport:
+    """What a round did. ``bad_rules`` are those whose kind or parameters are not understood."""
+
+    rules: int
+    bad_rules: int
+    sightings: int
+    changed: list[AlertSnapshot]
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    at: float
+    sites: Mapping[str, Site]
+    noise_devices: Mapping[str, list[Device]]
+    meters: Mapping[str, list[Meter]]
+    rules: Mapping[str, list[RuleView]]
+    """By kind."""
+    bad: Mapping[int, str]
+
+
+class Watch:
+    """Judges every rule of the registry. One thread calls :meth:`round`."""
+
+    def __init__(
+        self, series: SeriesStore, registry: Registry, book: AlertBook, *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self._series = series
+        self._registry = registry
+        self._book = book
+        self._monotonic = monotonic
+        self._kinds = new_kinds()
+        self._loaded: _Loaded | None = None
+        self._told_bad: dict[int, str] = {}
+
+    def round(self, now: datetime, settling: timedelta) -> RoundReport:
+        """Judge all rules on the data up to ``settling`` before ``now``. Raises ``StoreUnavailable``."""
+        loaded, fresh = self._current()
+        world = World(
+            series=self._series, now=now, end=(now - settling).replace(microsecond=0), sites=loaded.sites,
+            noise_devices=loaded.noise_devices, meters=loaded.meters,
+        )  # fmt: skip
+        sightings = [
+            one for key, rules in loaded.rules.items() for one in self._kinds[key].observe(rules, world)
+        ]
+        changed = self._book.take(sightings, now)
+        if fresh:
+            changed += self._end_orphans(loaded, sightings, now)
+        count = sum(len(rules) for rules in loaded.rules.values())
+        return RoundReport(count, len(loaded.bad), len(sightings), changed)
+
+    def _current(self) -> tuple[_Loaded, bool]:
+        if self._loaded is not None and self._monotonic() - self._loaded.at < _RELOAD_S:
+            return self._loaded, False
+        self._loaded = self._load()
+        self._tell_bad(self._loaded.bad)
+        return self._loaded, True
+
+    def _load(self) -> _Loaded:
+        at = self._monotonic()
+        rules: dict[str, list[RuleView]] = defaultdict(list)
+        bad: dict[int, str] = {}
+        with self._registry.reader() as session:
+            sites = {site.name: site for site in session.scalars(select(Site))}
+            measuring = select(Device).where(Device.enabled, Device.kind != "gateway").order_by(Device.name)
+            noise_devices = _by_site(session.scalars(measuring))
+            meters = _by_site(session.scalars(select(Meter).order_by(Meter.name)))
+            for rule in session.scalars(select(Rule).where(Rule.enabled).order_by(Rule.id)):
+                try:
+                    rules[rule.kind].append(view(rule, self._kinds))
+                except ValueError as error:
+                    bad[rule.id] = str(error)
+        return _Loaded(at, sites, noise_devices, meters, {k: v for k, v in rules.items() if v}, bad)
+
+    def _tell_bad(self, bad: Mapping[int, str]) -> None:
+        for rule_id, fault in bad.items():
+            if self._told_bad.get(rule_id) != fault:
+                log.error("a rule cannot be judged; correct or disable it", rule=rule_id, fault=fault)
+        self._told_bad = dict(bad)
+
+    def _end_orphans(self, loaded: _Loaded, sightings: list[Sighting], now: datetime) -> list[AlertSnapshot]:
+        """End alerts whose rule is off or whose source is gone; a rule that is not understood keeps its alerts."""
+        seen = {(one.rule.id, one.source) for one in sightings}
+        active = {rule.id for rules in loaded.rules.values() for rule in rules}
+        gone: dict[Key, Reason] = {}
+        for key in self._book.open_keys() - seen:
+            if key[0] not in loaded.bad:
+                gone[key] = "source_removed" if key[0] in active else "rule_disabled"
+        return self._book.withdraw(gone, now) if gone else []
+
+
+def _by_site(rows: Iterable[_RowT]) -> dict[str, list[_RowT]]:
+    grouped: dict[str, list[_RowT]] = defaultdict(list)
+    for row in rows:
+        grouped[row.site].append(row)
+    return grouped

@@ -1,0 +1,168 @@
+"""Analysis as a whole: one thread for rules and rollups, one for delivery, started and stopped together."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from analysis.alerts.book import AlertBook
+from analysis.alerts.snapshot import AlertSnapshot
+from analysis.notify.courier import Courier, CourierStats
+from analysis.notify.queue import Queue
+from analysis.rollups import roll_up
+from analysis.rules.watch import Watch
+from contract.clock import Clock
+from store.registry.database import Registry
+from store.series.interface import SeriesStore, StoreUnavailable
+
+log = structlog.get_logger(__name__)
+
+ROUND_S: Final = 1.0
+"""Real seconds between the beginnings of two rounds, at least."""
+SETTLING_S: Final = 1.0
+"""Real seconds that the readings of a moment may need to arrive in the store."""
+ROLLUP_EVERY_S: Final = 5.0
+_STALLED_S: Final = 60.0
+
+
+@dataclass(slots=True)
+class AnalysisStats:
+    """Counts since the start; ``last_round_s`` is how long the newest round of rules took, in real seconds."""
+
+    rounds: int = 0
+    rules: int = 0
+    sightings: int = 0
+    transitions: int = 0
+    bad_rules: int = 0
+    round_errors: int = 0
+    store_waits: int = 0
+    hours_rolled_up: int = 0
+    rollup_errors: int = 0
+    listener_errors: int = 0
+    last_round_s: float = 0.0
+    delivery: CourierStats = field(default_factory=CourierStats)
+
+
+class Analysis:
+    """Judges the rules, keeps the rollups up to date and tells people.
+
+    ``on_alert`` is called with every alert that made a transition, from the analysis thread, after the commit; what it
+    raises is logged. ``base_url`` is where the page is found, for the links in messages. Windows and holds are in the
+    clock's time; the pace of the rounds is in real time, so that a fast clock does not mean a busy processor.
+    """
+
+    def __init__(
+        self, series: SeriesStore, registry: Registry, clock: Clock, *,
+        on_alert: Callable[[AlertSnapshot], None] | None = None, base_url: str | None = None,
+    ) -> None:  # fmt: skip
+        self._series = series
+        self._clock = clock
+        self._on_alert = on_alert
+        self._watch = Watch(series, registry, AlertBook(registry, Queue()))
+        self._courier = Courier(registry, clock, alert_link=_alert_link(base_url))
+        self.stats = AnalysisStats(delivery=self._courier.stats)
+        self._stop = threading.Event()
+        self._beat = time.monotonic()
+        self._next_rollup = 0.0
+        self._failing: set[str] = set()
+        self._threads = (
+            threading.Thread(target=self._run, name="analysis", daemon=True),
+            threading.Thread(target=self._courier.run, args=(self._stop,), name="courier", daemon=True),
+        )
+
+    def start(self) -> None:
+        """Begin."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Finish the round and the messages under way, then end."""
+        self._stop.set()
+        self._courier.wake()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(timeout=30.0)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether both threads live and a round has been completed within the last minute."""
+        return all(one.is_alive() for one in self._threads) and time.monotonic() - self._beat < _STALLED_S
+
+    def round(self) -> None:
+        """Judge all rules once and, when due, roll up. Errors are counted and logged, not raised."""
+        began = time.monotonic()
+        if self._attempt("rules", self._judge_rules):
+            self._beat = time.monotonic()
+        self.stats.last_round_s = time.monotonic() - began
+        if time.monotonic() >= self._next_rollup and self._attempt("rollups", self._roll_up):
+            self._next_rollup = time.monotonic() + ROLLUP_EVERY_S
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            began = time.monotonic()
+            self.round()
+            # Work at most half of the time, so that a large site leaves room for the others.
+            took = time.monotonic() - began
+            self._stop.wait(max(ROUND_S - took, took, 0.05))
+
+    def _judge_rules(self) -> None:
+        now = self._clock.now()
+        settling = timedelta(seconds=SETTLING_S * self._clock.speed)
+        report = self._watch.round(now, settling)
+        self.stats.rounds += 1
+        self.stats.rules, self.stats.bad_rules = report.rules, report.bad_rules
+        self.stats.sightings += report.sightings
+        self.stats.transitions += len(report.changed)
+        if report.changed:
+            self._courier.wake()
+            self._tell_listener(report.changed)
+
+    def _roll_up(self) -> None:
+        before = self._clock.now() - timedelta(seconds=SETTLING_S * self._clock.speed)
+        self.stats.hours_rolled_up += roll_up(self._series, before)
+
+    def _tell_listener(self, changed: Sequence[AlertSnapshot]) -> None:
+        if self._on_alert is None:
+            return
+        for one in changed:
+            try:
+                self._on_alert(one)
+            except Exception:
+                self.stats.listener_errors += 1
+                log.exception("the listener to alerts failed", alert=one.id)
+
+    def _attempt(self, what: str, work: Callable[[], None]) -> bool:
+        """Do ``work``; log its first failure and its first success after one."""
+        try:
+            work()
+        except Exception as error:
+            waits = isinstance(error, StoreUnavailable)
+            if waits:
+                self.stats.store_waits += 1
+            elif what == "rules":
+                self.stats.round_errors += 1
+            else:
+                self.stats.rollup_errors += 1
+            if what not in self._failing:
+                self._failing.add(what)
+                log.warning(
+                    f"{what} cannot be worked out now; trying again", exc_info=not waits, cause=str(error)
+                )
+            return False
+        if what in self._failing:
+            self._failing.discard(what)
+            log.info(f"{what} are worked out again")
+        return True
+
+
+def _alert_link(base_url: str | None) -> Callable[[int], str] | None:
+    if base_url is None:
+        return None
+    root = base_url.rstrip("/")
+    return lambda alert_id: f"{root}/?alert={alert_id}"
