@@ -1,0 +1,133 @@
+"""Recording, edge process, broker, ingest process, store, API: real processes, no mock, with a kill in the middle."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import paho.mqtt.client as mqtt
+import pytest
+import tomli_w
+from paho.mqtt.enums import CallbackAPIVersion
+
+from store.series.duckdb_store import DuckDbStore
+from tests.app.commands import Command, run, running, wait_for
+from tests.app.recordings import laeq_db, write_recording
+
+SECONDS = 600
+BEFORE_THE_HOUR = 200
+STARTS = datetime(2026, 3, 1, 10, 0, tzinfo=UTC) - timedelta(seconds=BEFORE_THE_HOUR)
+HOUR_1, HOUR_2 = datetime(2026, 3, 1, 9, tzinfo=UTC), datetime(2026, 3, 1, 10, tzinfo=UTC)
+FULL_SCALE_DB = 96.0
+
+
+def _provision(data: Path, folder: Path, mqtt_port: int, recording: Path) -> Path:
+    run("admin", "site", "add", "test-yard", "--zh", "测试小区", "--en", "Test yard", "--zone", "1", data=data)
+    told = run(
+        "admin", "device", "add", "test-yard", "gate", "--kind", "noise", "--zh", "门", "--en", "Gate", data=data
+    )
+    password = next(line.split()[3] for line in told.splitlines() if line.startswith("password of"))
+    (folder / "gate.password").write_text(password)
+    config = {
+        "site": "test-yard",
+        "device": "gate",
+        "data": "agent",
+        "mqtt": {"url": f"mqtt://127.0.0.1:{mqtt_port}", "password_file": "gate.password"},
+        "outbox": {"commit_interval_s": 1.0},
+        "noise": {
+            "full_scale_db": FULL_SCALE_DB,
+            "spectrum": False,
+            "source": {"type": "file", "path": str(recording), "pace": "fast", "start_at": STARTS},
+        },
+    }
+    path = folder / "gate.toml"
+    path.write_text(tomli_w.dumps(config))
+    return path
+
+
+@contextmanager
+def _stored_answers(data: Path, mqtt_port: int) -> Iterator[threading.Event]:
+    """Yield an event that is set at the first answer ``stored`` of ingest."""
+    seen = threading.Event()
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="watcher")
+    client.username_pw_set("quietwater", (data / "broker" / "server.password").read_text())
+    subscribed = threading.Event()
+    client.on_connect = lambda c, *_: c.subscribe("qw/v1/+/+/stored")
+    client.on_subscribe = lambda *_: subscribed.set()
+    client.on_message = lambda *_: seen.set()
+    client.connect("127.0.0.1", mqtt_port)
+    client.loop_start()
+    assert subscribed.wait(20)
+    try:
+        yield seen
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
+def _count(data: Path) -> int:
+    store = DuckDbStore(data / "series.duckdb")
+    try:
+        return store.count("noise")
+    finally:
+        store.close()
+
+
+def _hours_from_api(data: Path, password: str) -> list[dict[str, float]]:
+    with running("serve", "--data", str(data), "--port", "0") as serve:
+        address = serve.until(r"(http://127\.0\.0\.1:\d+)")[1]
+        with httpx.Client(base_url=address, timeout=20) as client:
+            login = client.post("/api/v1/login", json={"name": "tester", "password": password})
+            assert login.status_code == 200, login.text
+            answer = client.get(
+                "/api/v1/noise/hours",
+                params={
+                    "site": "test-yard", "device": "gate",
+                    "start": "2026-03-01T09:00:00Z", "end": "2026-03-01T11:00:00Z",
+                },
+            )  # fmt: skip
+            assert answer.status_code == 200, answer.text
+            return answer.json()["hours"]
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("kill", [False, True], ids=["undisturbed", "ingest-killed-in-the-middle"])
+def test_every_second_of_a_recording_reaches_the_api_once(
+    tmp_path: Path, free_port: Callable[[], int], kill: bool
+) -> None:
+    samples = write_recording(tmp_path / "yard.flac", SECONDS)
+    data, mqtt_port = tmp_path / "data", free_port()
+    with running("broker", "--data", str(data), "--mqtt-port", str(mqtt_port)) as broker:
+        broker.until("Quietwater runs")
+        config = _provision(data, tmp_path, mqtt_port, tmp_path / "yard.flac")
+        with _stored_answers(data, mqtt_port) as stored:
+            ingest = Command("ingest", "--data", str(data), "--mqtt-port", str(mqtt_port))
+            try:
+                ingest.until("ingest is connected")
+                with running("edge", "run", "--config", str(config), "--once") as edge:
+                    if kill:
+                        wait_for(stored.is_set, "the first answer of ingest")
+                        ingest.stop(signal.SIGKILL)
+                        at_the_kill = _count(data)
+                        assert 0 < at_the_kill < SECONDS, "the kill came too early or too late to show anything"
+                        ingest = Command("ingest", "--data", str(data), "--mqtt-port", str(mqtt_port))
+                    wait_for(lambda: edge.process.poll() is not None, "the agent to have all of it stored", 120)
+                    assert edge.process.returncode == 0, edge.lines
+            finally:
+                assert ingest.stop(signal.SIGTERM) == 0, ingest.lines
+    assert _count(data) == SECONDS
+    told = run("admin", "user", "add", "tester", "--role", "bureau", data=data)
+    hours = _hours_from_api(data, told.split("password ")[1].split()[0])
+    assert [hour["t"][:13] for hour in hours] == ["2026-03-01T09", "2026-03-01T10"]
+    expected = (
+        laeq_db(samples, 0, BEFORE_THE_HOUR, FULL_SCALE_DB),
+        laeq_db(samples, BEFORE_THE_HOUR, SECONDS, FULL_SCALE_DB),
+    )
+    assert [hour["seconds"] for hour in hours] == [BEFORE_THE_HOUR, SECONDS - BEFORE_THE_HOUR]
+    assert hours[0]["laeq_db"] == pytest.approx(expected[0], abs=0.01)
+    assert hours[1]["laeq_db"] == pytest.approx(expected[1], abs=0.01)
