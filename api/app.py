@@ -1,0 +1,118 @@
+"""Put the application together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from starlette.middleware.gzip import GZipMiddleware
+
+from api import problems
+from api.access import OPERATIONS
+from api.cache import TimedCache
+from api.context import ApiContext
+from api.guard import CSRF_HEADER, Who, guard
+from api.headers import SecurityHeaders
+from api.pages import Pages
+from api.present import PresentBoard
+from api.routes import alerts, health, live, noise, records, session, sites, water
+from api.throttle import LoginThrottle
+from api.version import VERSION
+
+_MOST_BODY: Final = 256 << 10
+_PREFIX: Final = "/api/v1"
+_DESCRIPTION: Final = f"""
+How quiet residential quarters are and how carefully they use water.
+
+Times are ISO 8601, UTC. Levels are dB re 20 µPa in full precision. Log in with `POST {_PREFIX}/login`: the session is a
+cookie, and every change needs the header `{CSRF_HEADER}` with the token that `GET {_PREFIX}/me` returns. Errors are
+`application/problem+json` with a stable `code`. `indicative: true` marks results of meters that are not type approved:
+indicative, not for enforcement.
+"""
+
+
+def create_app(context: ApiContext) -> FastAPI:
+    """Return the application: the API under ``/api/v1``, health, and the page at ``/``.
+
+    Raises ``RuntimeError`` where an operation has no row in the table of access, or a row no operation.
+    """
+    app = FastAPI(
+        title="Quietwater", version=VERSION, description=_DESCRIPTION.strip(), lifespan=_lifespan,
+        openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, max_body_size=_MOST_BODY,
+        generate_unique_id_function=lambda route: route.name,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    )  # fmt: skip
+    app.state.context = context
+    app.state.throttle = LoginThrottle()
+    app.state.present = PresentBoard(context.series)
+    app.state.trends = TimedCache(30.0)
+    app.state.water = TimedCache(10.0)
+    problems.install(app)
+    app.include_router(_api())
+    _add_pages(app, Pages())
+    app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
+    app.add_middleware(SecurityHeaders, secure=context.config.cookie_secure)
+    _demand_access_table(app)
+    return app
+
+
+def _api() -> APIRouter:
+    guarded = APIRouter(dependencies=[Depends(guard)])
+    guarded.include_router(health.router)
+    versioned = APIRouter(prefix=_PREFIX)
+    for module in (session, sites, noise, water, alerts, live, records):
+        versioned.include_router(module.router)
+    versioned.add_api_route(
+        "/openapi.json", get_openapi, methods=["GET"], tags=["health"], summary="This document",
+        responses=problems.documented(401),
+    )  # fmt: skip
+    guarded.include_router(versioned)
+    return guarded
+
+
+def get_openapi(request: Request, _who: Who) -> dict[str, Any]:
+    """Return the OpenAPI document."""
+    return request.app.openapi()
+
+
+def _add_pages(app: FastAPI, pages: Pages) -> None:
+    app.state.pages = pages
+
+    async def page(request: Request) -> Response:
+        return pages.root(request, "index.html")
+
+    async def root_file(request: Request) -> Response:
+        return pages.root(request, request.url.path.removeprefix("/"))
+
+    async def asset(request: Request) -> Response:
+        return pages.asset(request, request.path_params["digest"], request.path_params["name"])
+
+    app.router.add_route("/", page)
+    app.router.add_route("/sw.js", root_file)
+    app.router.add_route("/manifest.webmanifest", root_file)
+    app.router.add_route("/assets/{digest}/{name:path}", asset)
+
+
+def _demand_access_table(app: FastAPI) -> None:
+    operations = {
+        operation["operationId"] for path in app.openapi()["paths"].values() for operation in path.values()
+    }
+    if operations != set(OPERATIONS):
+        without_row, without_operation = operations - set(OPERATIONS), set(OPERATIONS) - operations
+        raise RuntimeError(
+            "api.access.OPERATIONS must have one row for each operation: "
+            f"without row {sorted(without_row)}, without operation {sorted(without_operation)}"
+        )
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    context: ApiContext = app.state.context
+    context.live.bind(asyncio.get_running_loop())
+    try:
+        yield
+    finally:
+        context.live.unbind()

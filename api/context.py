@@ -1,0 +1,56 @@
+"""What the API is given when it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from api.live_hub import LiveHub
+from contract.clock import Clock, SystemClock
+from store.registry.database import Registry
+from store.series.interface import SeriesStore
+
+
+@dataclass(frozen=True, slots=True)
+class ApiConfig:
+    """How the page is reached.
+
+    ``base_url`` is the address that people use, such as ``https://quietwater.example``; where it is ``https``, the
+    session's cookie is marked Secure. ``demo`` tells the page to say that its data are a demonstration.
+    """
+
+    base_url: str = ""
+    demo: bool = False
+
+    @property
+    def cookie_secure(self) -> bool:
+        """Whether browsers may send the cookie over TLS only."""
+        return self.base_url.startswith("https://")
+
+    @property
+    def cookie_name(self) -> str:
+        """Name of the session's cookie; ``__Host-`` binds it to this very host where TLS allows it."""
+        return "__Host-qw_session" if self.cookie_secure else "qw_session"
+
+    @property
+    def host(self) -> str:
+        """Host and port of ``base_url``, or an empty text."""
+        return urlsplit(self.base_url).netloc.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class ApiContext:
+    """Everything that the API works with.
+
+    ``clock`` is the time of the data, ``wall`` that of logins and of the audit log (a demo's clock runs faster).
+    ``ready`` holds a probe for each further part that must work for ``/readyz`` to say yes; probes must not block.
+    """
+
+    series: SeriesStore
+    registry: Registry
+    clock: Clock
+    live: LiveHub
+    config: ApiConfig = field(default_factory=ApiConfig)
+    wall: Clock = field(default_factory=SystemClock)
+    ready: Mapping[str, Callable[[], bool]] = field(default_factory=dict)

@@ -1,0 +1,97 @@
+"""The gate in front of every operation: the session's cookie, the table of access, and the CSRF header."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Request
+
+from api.access import OPERATIONS, Identity, decide, refuse
+from api.context import ApiContext
+from api.problems import ApiProblem
+from store.registry.models import LoginSession
+from store.registry.users import find_session, renew_session, role_of, visible_sites, wants_renewal
+
+CSRF_HEADER: Final = "X-CSRF-Token"
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def context_of(request: Request) -> ApiContext:
+    """Return what the application was made with."""
+    context = request.app.state.context
+    assert isinstance(context, ApiContext)
+    return context
+
+
+Context = Annotated[ApiContext, Depends(context_of)]
+
+
+def guard(request: Request, context: Context) -> Identity | None:
+    """Let a request through or raise the problem that answers it; return who asks."""
+    operation = getattr(request.scope.get("endpoint"), "__name__", "")
+    access = OPERATIONS.get(operation)
+    if request.method not in _SAFE:
+        _demand_same_origin(request, context)
+    who = identify(request.cookies.get(context.config.cookie_name), context)
+    site = request.path_params.get("site")
+    refusal = decide(access, who, site)
+    if refusal:
+        raise refuse(refusal, site=site, role=who.role if who else "")
+    if who and access and not access.public and request.method not in _SAFE:
+        _demand_csrf(request, who)
+    return who
+
+
+def _known(who: Annotated[Identity | None, Depends(guard)]) -> Identity:
+    if who is None:
+        raise refuse("login_required")
+    return who
+
+
+Who = Annotated[Identity, Depends(_known)]
+"""Parameter of an endpoint: who asks."""
+
+
+def identify(token: str | None, context: ApiContext) -> Identity | None:
+    """Return who a session's token belongs to, and prolong a session that is in use."""
+    if not token or len(token) > 200:
+        return None
+    now = context.wall.now()
+    with context.registry.reader() as session:
+        row = find_session(session, token, now)
+        if row is None:
+            return None
+        who, renew = _identity(row, token), wants_renewal(row, now)
+    if renew:
+        with context.registry.session() as session:
+            renew_session(session, token, now)
+    return who
+
+
+def _identity(row: LoginSession, token: str) -> Identity:
+    user = row.user
+    return Identity(
+        user.id, user.name, role_of(user), user.language, visible_sites(user), row.csrf_token, token
+    )  # fmt: skip
+
+
+def _demand_same_origin(request: Request, context: ApiContext) -> None:
+    """Refuse what another site's page makes the browser send (the login included, which has no CSRF header yet)."""
+    fetch_site = request.headers.get("sec-fetch-site", "same-origin")
+    origin = request.headers.get("origin")
+    hosts = {request.headers.get("host", "").lower(), context.config.host}
+    strange = origin is not None and urlsplit(origin).netloc.lower() not in hosts - {""}
+    if strange or fetch_site not in ("same-origin", "none"):
+        raise ApiProblem(
+            403, "cross_site", "this request comes from another site's page; open ours and try again"
+        )
+
+
+def _demand_csrf(request: Request, who: Identity) -> None:
+    given = request.headers.get(CSRF_HEADER, "")
+    if not hmac.compare_digest(given.encode(), who.csrf_token.encode()):
+        raise ApiProblem(
+            403, "csrf", f"changes need the header {CSRF_HEADER} with the token that /api/v1/me returns"
+        )

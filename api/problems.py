@@ -1,0 +1,148 @@
+"""One shape for every error: ``application/problem+json`` (RFC 9457) with a code for programs and words for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from store.series.interface import StoreUnavailable
+
+log = structlog.get_logger(__name__)
+
+MEDIA_TYPE: Final = "application/problem+json"
+_CODES: Final = {
+    400: "bad_request", 401: "login_required", 403: "not_allowed", 404: "not_found", 405: "method_not_allowed",
+    409: "conflict", 413: "too_large", 415: "unsupported_media_type", 422: "invalid_input",
+    429: "too_many_requests", 503: "unavailable",
+}  # fmt: skip
+
+
+class FieldFault(BaseModel):
+    """One part of the input that does not fit."""
+
+    where: str = Field(description="Path to the part, such as `query.start`.", examples=["query.start"])
+    message: str = Field(examples=["Input should have timezone info"])
+
+
+class Problem(BaseModel):
+    """An error. `code` is stable; `detail` is a sentence that names cause and cure."""
+
+    type: str = Field(examples=["urn:quietwater:problem:not_found"])
+    title: str = Field(examples=["Not Found"])
+    status: int = Field(examples=[404])
+    code: str = Field(examples=["not_found"])
+    detail: str = Field(examples=["there is no site 'quiet-garden' that you may see"])
+    errors: list[FieldFault] = Field(
+        default=[], description="The faulty parts of the input, where it was that."
+    )
+
+
+class ApiProblem(Exception):
+    """Raise to answer with a problem."""
+
+    def __init__(
+        self, status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None,
+        errors: Sequence[FieldFault] = (),
+    ) -> None:  # fmt: skip
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.errors = list(errors)
+
+
+def not_found(what: str) -> ApiProblem:
+    """Return the one answer for what is not there and for what the user may not see."""
+    return ApiProblem(404, "not_found", f"there is no {what} that you may see")
+
+
+def invalid(where: str, message: str) -> ApiProblem:
+    """Return the answer to one part of the input that does not fit."""
+    return ApiProblem(422, "invalid_input", message, errors=[FieldFault(where=where, message=message)])
+
+
+def problem_response(problem: ApiProblem) -> Response:
+    """Render a problem."""
+    body = Problem(
+        type=f"urn:quietwater:problem:{problem.code}",
+        title=HTTPStatus(problem.status).phrase,
+        status=problem.status,
+        code=problem.code,
+        detail=problem.detail,
+        errors=problem.errors,
+    )
+    return JSONResponse(
+        body.model_dump(), status_code=problem.status, media_type=MEDIA_TYPE,
+        headers={"Cache-Control": "no-store", **problem.headers},
+    )  # fmt: skip
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of the application a problem."""
+    app.add_exception_handler(ApiProblem, _on_problem)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(RequestValidationError, _on_validation)
+    app.add_exception_handler(StoreUnavailable, _on_unavailable)
+    app.add_exception_handler(Exception, _on_anything)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI entries of a route's errors."""
+    return {
+        status: {
+            "model": Problem,
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status in statuses
+    }
+
+
+async def _on_problem(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiProblem)
+    return problem_response(error)
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = _CODES.get(error.status_code, "error")
+    detail = str(error.detail)
+    if error.status_code == 404:
+        detail = f"there is nothing at {request.url.path[:200]}"
+    return problem_response(ApiProblem(error.status_code, code, detail, headers=error.headers))
+
+
+async def _on_validation(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    faults = [
+        FieldFault(where=".".join(str(part) for part in one["loc"]), message=str(one["msg"]))
+        for one in error.errors()
+    ]
+    told = "; ".join(f"{fault.where}: {fault.message}" for fault in faults[:3])
+    return problem_response(ApiProblem(422, "invalid_input", told, errors=faults[:20]))
+
+
+async def _on_unavailable(_request: Request, error: Exception) -> Response:
+    log.warning("the store cannot answer", cause=str(error))
+    return problem_response(
+        ApiProblem(
+            503, "store_unavailable", "the store of readings cannot answer now; try again in a moment",
+            headers={"Retry-After": "5"},
+        )
+    )  # fmt: skip
+
+
+async def _on_anything(request: Request, error: Exception) -> Response:
+    log.error("a request failed", method=request.method, path=request.url.path, exc_info=error)
+    return problem_response(
+        ApiProblem(500, "internal", "the server failed at this request; the cause is in its log")
+    )

@@ -1,0 +1,79 @@
+"""Shapes that several answers share."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from analysis.limits import Limit
+from analysis.standards import LimitRow
+
+INDICATIVE = "Not a type-approved meter: the figures are indicative, not for enforcement."
+
+
+class Out(BaseModel):
+    """Base of all answers."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Label(Out):
+    """A name in both languages."""
+
+    zh: str = Field(examples=["静园小区"])
+    en: str = Field(examples=["Quiet Garden"])
+
+
+class LimitOut(Out):
+    """A limit on LAeq with its origin. `verified`: V checked against a source, C computed, K from knowledge."""
+
+    value_db: float = Field(examples=[55.0])
+    period: Literal["day", "night"]
+    since: datetime
+    until: datetime
+    standard: str = Field(examples=["GB 3096-2008"])
+    clause: str = Field(examples=["5.1, table 1"])
+    verified: Literal["V", "C", "K"]
+
+
+class LimitRowOut(Out):
+    """A row of a standard's preset."""
+
+    id: str = Field(examples=["gb3096.class1.day"])
+    label: Label
+    applies_to: str = Field(examples=["1"])
+    period: str = Field(examples=["day"])
+    quantity: str = Field(examples=["ld_db"])
+    value: float = Field(examples=[55.0])
+    unit: str = Field(examples=["dB"])
+    comparator: str = Field(examples=["<="])
+    rounding: float = Field(examples=[0.1])
+    standard: str = Field(examples=["GB 3096-2008"])
+    edition: str = Field(examples=["2008"])
+    title: Label
+    clause: str
+    valid_from: str = Field(examples=["2008-10-01"])
+    valid_to: str | None
+    source: str
+    verified: Literal["V", "C", "K"]
+
+
+def limit_out(limit: Limit) -> LimitOut:
+    """Render a limit of a moment."""
+    return LimitOut(
+        value_db=limit.value_db, period=limit.period, since=limit.since, until=limit.until,
+        standard=limit.standard, clause=limit.clause, verified=limit.verified,
+    )  # fmt: skip
+
+
+def limit_row_out(row: LimitRow) -> LimitRowOut:
+    """Render a preset's row."""
+    return LimitRowOut(
+        id=row.id, label=Label(zh=row.label_zh, en=row.label_en), applies_to=row.applies_to, period=row.period,
+        quantity=row.quantity, value=row.value, unit=row.unit, comparator=row.comparator, rounding=row.rounding,
+        standard=row.standard, edition=row.edition, title=Label(zh=row.title_zh, en=row.title_en),
+        clause=row.clause, valid_from=row.valid_from.isoformat(),
+        valid_to=row.valid_to.isoformat() if row.valid_to else None, source=row.source, verified=row.verified,
+    )  # fmt: skip
