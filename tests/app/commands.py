@@ -50,7 +50,9 @@ class Command:
                 if match := re.search(pattern, line):
                     return match
             if self.process.poll() is not None and not self._reader.is_alive():
-                raise AssertionError(f"{self!r} ended with {self.process.returncode}:\n" + "\n".join(self.lines))
+                raise AssertionError(
+                    f"{self!r} ended with {self.process.returncode}:\n" + "\n".join(self.lines)
+                )
             return None
 
         found = wait_for(seen, f"{pattern!r} from {self!r}", timeout_s)

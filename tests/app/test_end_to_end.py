@@ -27,9 +27,22 @@ FULL_SCALE_DB = 96.0
 
 
 def _provision(data: Path, folder: Path, mqtt_port: int, recording: Path) -> Path:
-    run("admin", "site", "add", "test-yard", "--zh", "测试小区", "--en", "Test yard", "--zone", "1", data=data)
+    run(
+        "admin", "site", "add", "test-yard", "--zh", "测试小区", "--en", "Test yard", "--zone", "1", data=data
+    )
     told = run(
-        "admin", "device", "add", "test-yard", "gate", "--kind", "noise", "--zh", "门", "--en", "Gate", data=data
+        "admin",
+        "device",
+        "add",
+        "test-yard",
+        "gate",
+        "--kind",
+        "noise",
+        "--zh",
+        "门",
+        "--en",
+        "Gate",
+        data=data,
     )
     password = next(line.split()[3] for line in told.splitlines() if line.startswith("password of"))
     (folder / "gate.password").write_text(password)
@@ -114,9 +127,13 @@ def test_every_second_of_a_recording_reaches_the_api_once(
                         wait_for(stored.is_set, "the first answer of ingest")
                         ingest.stop(signal.SIGKILL)
                         at_the_kill = _count(data)
-                        assert 0 < at_the_kill < SECONDS, "the kill came too early or too late to show anything"
+                        assert 0 < at_the_kill < SECONDS, (
+                            "the kill came too early or too late to show anything"
+                        )
                         ingest = Command("ingest", "--data", str(data), "--mqtt-port", str(mqtt_port))
-                    wait_for(lambda: edge.process.poll() is not None, "the agent to have all of it stored", 120)
+                    wait_for(
+                        lambda: edge.process.poll() is not None, "the agent to have all of it stored", 120
+                    )
                     assert edge.process.returncode == 0, edge.lines
             finally:
                 assert ingest.stop(signal.SIGTERM) == 0, ingest.lines
