@@ -1,17 +1,20 @@
 """The link to the MQTT broker: the one file of the edge that imports paho.
 
 paho's own queue is a window here, never a store: readings leave the outbox on the server's ``stored`` alone. Callbacks
-only hand over; an exception in one would kill paho's network thread while it still says "connected".
+only hand over; an exception in one would end the network thread while paho still says "connected".
 """
 
 from __future__ import annotations
 
+import contextlib
 import random
+import select
+import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -24,7 +27,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from contract.codec import decode_config, decode_stored, encode
 from contract.messages import DeviceConfig, DeviceStatus, Stored
-from contract.topics import Topic
+from contract.topics import ReadingKind, Topic
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +38,11 @@ _KEEPALIVE_S: Final = 20
 _SESSION_EXPIRY_S: Final = 7 * 86_400
 _BACKOFF_FIRST_S: Final = 1.0
 _BACKOFF_MOST_S: Final = 60.0
-_UNSUPPORTED_PROTOCOL: Final = "Unsupported protocol version"
+_UNSUPPORTED_PROTOCOL: Final = 132
+_STEADY_S: Final = 10.0
+"""A session that lasted this long was a good one: the next connection is tried soon."""
+_TURN_MS: Final = 200
+_GOODBYE_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +80,26 @@ class Broker:
             )
 
 
+@dataclass(slots=True)
+class _Session:
+    """One connection and what was published on it without the broker's PUBACK yet."""
+
+    client: mqtt.Client
+    under_way: list[mqtt.MQTTMessageInfo] = field(default_factory=list)
+
+    def is_full(self) -> bool:
+        if len(self.under_way) >= _WINDOW:
+            self.under_way = [info for info in self.under_way if not info.is_published()]
+        return len(self.under_way) >= _WINDOW
+
+
 class Link:
     """Keeps a session at the broker: reconnects with back-off and jitter, falls back from MQTT 5 to 3.1.1.
 
-    ``on_stored``, ``on_config`` and ``on_connected`` are called from the network thread and must be quick.
+    One thread does all input and output (paho's loop for an event loop of one's own): a publish from another thread
+    only queues. Each session has a client of its own, so that nothing of an earlier one is sent again: what is not
+    confirmed is the outbox's to send. ``on_stored``, ``on_config`` and ``on_connected`` are called from that thread
+    and must be quick.
     """
 
     def __init__(
@@ -96,13 +119,15 @@ class Link:
         self._on_config = on_config
         self._on_connected = on_connected
         self._stop = threading.Event()
-        self._drop = threading.Event()
+        self._end_session = threading.Event()
         self._connected = threading.Event()
-        self._window = threading.Semaphore(_WINDOW)
-        self._unacked: set[int] = set()
-        self._unacked_lock = threading.Lock()
+        self._answered = False
+        """Whether the broker answered our CONNECT in this session, be it with a refusal."""
+        self._live: _Session | None = None
         self._version = mqtt.MQTTv311 if broker.protocol == "3.1.1" else mqtt.MQTTv5
-        self._client = self._make_client()
+        self._wake_r, self._wake_w = socket.socketpair()
+        self._wake_r.setblocking(False)
+        self._wake_w.setblocking(False)
         self._thread = threading.Thread(target=self._run, name=f"link-{device}", daemon=True)
         self._last_trouble = ""
 
@@ -115,37 +140,36 @@ class Link:
         """Whether the session is up and its network thread alive."""
         return self._connected.is_set() and self._thread.is_alive()
 
-    def publish(self, kind: str, payload: bytes, *, timeout_s: float = 5.0) -> bool:
-        """Hand a readings payload to the broker; ``False`` when the link is down or its window stays full."""
-        if not self.connected or not self._window.acquire(timeout=timeout_s):
+    def publish(self, kind: ReadingKind, payload: bytes) -> bool:
+        """Hand a readings payload to the broker; ``False`` when the link is down or its window is full."""
+        session = self._live
+        if session is None or not self.connected or session.is_full():
             return False
-        topic = str(Topic(self._site, self._device, kind))  # type: ignore[arg-type]
-        with self._unacked_lock:
-            info = self._client.publish(topic, payload, qos=1)
-            if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
-                self._unacked.add(info.mid)
-                return True
-        self._window.release()
-        return False
+        # No lock of ours is held here: paho calls back with its own locks held.
+        info = session.client.publish(str(Topic(self._site, self._device, kind)), payload, qos=1)
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            return False
+        session.under_way.append(info)
+        return True
 
     def publish_status(self, status: DeviceStatus) -> None:
         """Publish the retained status; skipped while the link is down (the next one will tell)."""
-        if self.connected:
-            self._client.publish(self._topic("status"), encode(status), qos=1, retain=True)
+        self._publish_status(status)
 
     def drop(self) -> None:
         """Drop the connection and make a new one: what to do when ``stored`` stays away."""
-        self._drop.set()
+        self._end_session.set()
 
     def stop(self, *, last_status: DeviceStatus) -> None:
         """Say good-bye and end the network thread."""
-        if self.connected:
-            info = self._client.publish(self._topic("status"), encode(last_status), qos=1, retain=True)
+        info = self._publish_status(last_status)
+        if info is not None:
             try:
-                info.wait_for_publish(timeout=2.0)
+                info.wait_for_publish(timeout=_GOODBYE_S)
             except (RuntimeError, ValueError):
                 log.debug("last status was not acknowledged", device=self._device)
         self._stop.set()
+        self._wake()
         if self._thread.is_alive():
             self._thread.join(timeout=5.0)
 
@@ -154,28 +178,58 @@ class Link:
     def _run(self) -> None:
         failures = 0
         while not self._stop.is_set():
-            started = time.monotonic()
+            self._answered = False
+            reached = None
             try:
-                self._session()
+                reached = self._session()
             except Exception as error:  # the thread must live: whatever paho raises is a lost connection
                 self._trouble(f"{type(error).__name__}: {error}")
             self._connected.clear()
-            self._release_window()
-            failures = 0 if time.monotonic() - started > _BACKOFF_MOST_S else failures + 1
-            most = min(_BACKOFF_MOST_S, _BACKOFF_FIRST_S * 2 ** min(failures, 10))
-            self._stop.wait(random.uniform(0.2, 1.0) * most if failures > 1 else 0.2)  # noqa: S311
+            self._live = None
+            if reached is not None and not self._answered:
+                self._suspect_version()
+            lasted = reached is not None and self._answered and time.monotonic() - reached > _STEADY_S
+            failures = 0 if lasted else failures + 1
+            self._stop.wait(backoff_s(failures, random.random()))  # noqa: S311
+        self._wake_r.close()
+        self._wake_w.close()
 
-    def _session(self) -> None:
-        self._drop.clear()
-        client = self._client
+    def _session(self) -> float:
+        """Live one session from connect to end; return when the broker was reached."""
+        self._end_session.clear()
+        client = self._make_client()
         client.connect(
             self._broker.host, self._broker.port, keepalive=_KEEPALIVE_S, **self._connect_options()
         )
-        while not self._stop.is_set() and not self._drop.is_set():
-            if client.loop(timeout=0.2) != MQTTErrorCode.MQTT_ERR_SUCCESS:
+        reached = time.monotonic()
+        self._live = _Session(client)
+        poller = select.poll()
+        poller.register(self._wake_r, select.POLLIN)
+        while not self._stop.is_set() and not self._end_session.is_set():
+            if not self._turn(client, poller):
                 break
         client.disconnect()
-        client.loop(timeout=0.1)
+        client.loop_write()
+        return reached
+
+    def _turn(self, client: mqtt.Client, poller: select.poll) -> bool:
+        """Wait for the network for a moment and serve it; return whether the connection still stands."""
+        sock = client.socket()
+        if sock is None:
+            return False
+        number = sock.fileno()
+        poller.register(number, select.POLLIN | (select.POLLOUT if client.want_write() else 0))
+        ready = dict(poller.poll(_TURN_MS))
+        poller.unregister(number)
+        if self._wake_r.fileno() in ready:
+            self._wake_r.recv(4096)
+        if ready.get(number, 0) & ~select.POLLOUT:
+            client.loop_read()
+            while isinstance(sock, ssl.SSLSocket) and client.socket() is sock and sock.pending():
+                client.loop_read()  # what TLS has already decrypted does not show in poll
+        if client.want_write():
+            client.loop_write()
+        return client.loop_misc() == MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def _connect_options(self) -> dict[str, Any]:
         if self._version != mqtt.MQTTv5:
@@ -204,8 +258,21 @@ class Link:
         client.on_connect = self._guard(self._handle_connect)
         client.on_disconnect = self._guard(self._handle_disconnect)
         client.on_publish = self._guard(self._handle_publish)
+        client.on_subscribe = self._guard(self._handle_subscribe)
         client.on_message = self._guard(self._handle_message)
+        # With this set, paho leaves all writing to _turn.
+        client.on_socket_register_write = self._guard(lambda *_: self._wake())
         return client
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):  # full: it is awake already; closed: it has ended
+            self._wake_w.send(b"\0")
+
+    def _publish_status(self, status: DeviceStatus) -> mqtt.MQTTMessageInfo | None:
+        session = self._live
+        if session is None or not self.connected:
+            return None
+        return session.client.publish(self._topic("status"), encode(status), qos=1, retain=True)
 
     def _topic(self, kind: Literal["status", "stored", "config"]) -> str:
         return str(Topic(self._site, self._device, kind))
@@ -222,15 +289,13 @@ class Link:
     def _handle_connect(
         self, client: mqtt.Client, _data: Any, _flags: Any, code: ReasonCode, _more: Any
     ) -> None:
+        self._answered = True
         if code.is_failure:
-            if str(code) == _UNSUPPORTED_PROTOCOL and self._broker.protocol == "auto":
-                log.info("broker speaks no MQTT 5, using 3.1.1", device=self._device)
-                self._version = mqtt.MQTTv311
-                self._client = self._make_client()
-                self._drop.set()
-                return
-            self._trouble(f"the broker refused: {code}")
-            self._drop.set()
+            self._end_session.set()
+            if code.value == _UNSUPPORTED_PROTOCOL and self._broker.protocol == "auto":
+                self._use_3_1_1()
+            else:
+                self._trouble(f"the broker refused: {code}")
             return
         client.subscribe([(self._topic("stored"), 1), (self._topic("config"), 1)])
         if self._last_trouble:
@@ -242,17 +307,25 @@ class Link:
     def _handle_disconnect(
         self, _client: mqtt.Client, _data: Any, _flags: Any, code: ReasonCode, _more: Any
     ) -> None:
-        if self._connected.is_set() and not self._stop.is_set():
+        if self._connected.is_set() and not self._stop.is_set() and not self._end_session.is_set():
             self._trouble(f"connection lost: {code}")
         self._connected.clear()
-        self._drop.set()
+        self._end_session.set()
 
-    def _handle_publish(self, _client: mqtt.Client, _data: Any, mid: int, _code: Any, _more: Any) -> None:
-        with self._unacked_lock:
-            if mid not in self._unacked:
-                return
-            self._unacked.discard(mid)
-        self._window.release()
+    def _handle_publish(
+        self, _client: mqtt.Client, _data: Any, _mid: int, code: ReasonCode, _more: Any
+    ) -> None:
+        if code.is_failure:
+            self._trouble(f"the broker refuses what we publish: {code}")
+
+    def _handle_subscribe(
+        self, _client: mqtt.Client, _data: Any, _mid: int, codes: Sequence[ReasonCode], _more: Any
+    ) -> None:
+        if any(code.is_failure for code in codes):
+            self._trouble(
+                f"the broker refuses our subscription ({', '.join(map(str, codes))}): nothing can be confirmed; "
+                f"let {self._broker.username or 'this device'} read {self._topic('stored')}"
+            )
 
     def _handle_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         if message.topic == self._topic("stored"):
@@ -260,17 +333,29 @@ class Link:
         elif message.topic == self._topic("config") and message.payload:
             self._on_config(decode_config(bytes(message.payload)))
 
-    def _release_window(self) -> None:
-        with self._unacked_lock:
-            count = len(self._unacked)
-            self._unacked.clear()
-        for _ in range(count):
-            self._window.release()
+    def _use_3_1_1(self) -> None:
+        log.info("broker speaks no MQTT 5, using 3.1.1", device=self._device)
+        self._version = mqtt.MQTTv311
+
+    def _suspect_version(self) -> None:
+        # Some brokers just hang up on an MQTT version that they do not know: try them in turn.
+        self._trouble("the broker hung up without an answer")
+        if self._broker.protocol == "auto":
+            self._version = mqtt.MQTTv311 if self._version == mqtt.MQTTv5 else mqtt.MQTTv5
 
     def _trouble(self, text: str) -> None:
         if text != self._last_trouble:
             log.warning("link is down", device=self._device, host=self._broker.host, cause=text)
         self._last_trouble = text
+
+
+def backoff_s(failures: int, chance: float) -> float:
+    """Return how long to wait before the next connection; ``chance`` is random, 0 to 1.
+
+    The first try follows within two seconds: ten thousand devices do not come back at one instant.
+    """
+    most = min(_BACKOFF_MOST_S, _BACKOFF_FIRST_S * 2.0 ** min(failures, 10))
+    return most * (0.1 + 0.9 * chance)
 
 
 def _tls_context(broker: Broker) -> ssl.SSLContext:
