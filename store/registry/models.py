@@ -54,6 +54,8 @@ class Site(Base):
     night_starts_h: Mapped[int] = mapped_column(default=22)
     latitude: Mapped[float | None]
     longitude: Mapped[float | None]
+    settings: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    """How the site is judged, as ``analysis.site_settings`` understands it: own limits, quiet periods, water."""
     created_at: Mapped[datetime]
 
     devices: Mapped[list[Device]] = relationship(back_populates="site_row", order_by="Device.name")
@@ -94,6 +96,10 @@ class Meter(Base):
     """``household``, ``master`` (feeds the quarter) or ``public``."""
     label_zh: Mapped[str] = mapped_column(String(80))
     label_en: Mapped[str] = mapped_column(String(80))
+    persons: Mapped[int | None]
+    """People who live behind a household meter."""
+    peer_kind: Mapped[str] = mapped_column(String(32), default="", server_default="")
+    """Households are compared within a kind, such as ``flat-2-rooms``."""
     created_at: Mapped[datetime]
 
 
@@ -123,6 +129,8 @@ class User(Base):
     role: Mapped[str] = mapped_column(String(16))
     language: Mapped[str] = mapped_column(String(2), default="zh")
     disabled: Mapped[bool] = mapped_column(default=False)
+    notify: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    """Quiet hours and digests, as ``analysis.notify.prefs`` understands them."""
     created_at: Mapped[datetime]
 
     sites: Mapped[list[UserSite]] = relationship(cascade="all, delete-orphan")
@@ -139,7 +147,10 @@ class UserSite(Base):
 
 
 class Contact(Base):
-    """An apprise address at which a person wants alerts. The address holds secrets: never show it whole."""
+    """An address at which a person wants alerts: apprise's, or with a ``secret`` a signed webhook (http, https).
+
+    The address holds secrets too: never show it whole.
+    """
 
     __tablename__ = "contacts"
 
@@ -147,6 +158,8 @@ class Contact(Base):
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
     label: Mapped[str] = mapped_column(String(80))
     url: Mapped[str] = mapped_column(String(1000))
+    secret: Mapped[str | None] = mapped_column(String(100))
+    """Key with which a webhook for programs is signed."""
     created_at: Mapped[datetime]
 
 
@@ -178,6 +191,92 @@ class Rule(Base):
     updated_at: Mapped[datetime]
 
 
+class RuleVersion(Base):
+    """Append-only history of a rule: what it was from ``at`` on, who made it so, and why."""
+
+    __tablename__ = "rule_versions"
+
+    rule_id: Mapped[int] = mapped_column(ForeignKey("rules.id"), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    enabled: Mapped[bool]
+    params: Mapped[dict[str, Any]]
+    at: Mapped[datetime]
+    who: Mapped[str] = mapped_column(String(64))
+    note: Mapped[str] = mapped_column(String(200), default="")
+
+
+class Silence(Base):
+    """A time in which alerts that match are not told (``silence``) or do not begin (``maintenance``).
+
+    ``site``, ``rule_kind`` and ``source`` match anything where they are null. ``repeat`` is ``once``, ``daily`` or
+    ``weekly``; a repeating one goes on until ``repeat_until``, for ever where that is null.
+    """
+
+    __tablename__ = "silences"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    site: Mapped[str | None] = mapped_column(ForeignKey("sites.name"), index=True)
+    rule_kind: Mapped[str | None] = mapped_column(String(32))
+    source: Mapped[str | None] = mapped_column(String(32))
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    repeat: Mapped[str] = mapped_column(String(8), default="once")
+    repeat_until: Mapped[datetime | None]
+    reason: Mapped[str] = mapped_column(String(200))
+    created_by: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime]
+    lifted_at: Mapped[datetime | None]
+    """When somebody ended it before its time."""
+
+
+class Exclusion(Base):
+    """A time that is left out of a site's noise averages by hand, with the reason (rain, wind, snow, other)."""
+
+    __tablename__ = "exclusions"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    site: Mapped[str] = mapped_column(ForeignKey("sites.name"), index=True)
+    source: Mapped[str | None] = mapped_column(String(32))
+    """One device, or null for all of the site."""
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    reason: Mapped[str] = mapped_column(String(16))
+    note: Mapped[str] = mapped_column(String(200), default="")
+    created_by: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class SourceCheck(Base):
+    """The record of a source check: what was measured when, and the verdict, as a case file needs it. Append-only."""
+
+    __tablename__ = "source_checks"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    site: Mapped[str] = mapped_column(ForeignKey("sites.name"), index=True)
+    device: Mapped[str] = mapped_column(String(32))
+    made_at: Mapped[datetime]
+    made_by: Mapped[str] = mapped_column(String(64))
+    asked: Mapped[dict[str, Any]]
+    result: Mapped[dict[str, Any]]
+
+
+class DetectorState(Base):
+    """The state of a leak detector of one unit, to go on from after a restart; rows before ``done_until`` are in."""
+
+    __tablename__ = "detector_states"
+
+    site: Mapped[str] = mapped_column(ForeignKey("sites.name"), primary_key=True)
+    unit: Mapped[str] = mapped_column(String(40), primary_key=True)
+    config: Mapped[str] = mapped_column(String(64))
+    """Digest of the detector's configuration: a state of another configuration is not gone on from."""
+    done_until: Mapped[datetime]
+    state: Mapped[bytes]
+    active: Mapped[list[Any]] = mapped_column(default=list)
+    updated_at: Mapped[datetime]
+
+
 class Alert(Base):
     """One occurrence of a rule's condition at one source, from pending to resolved."""
 
@@ -192,10 +291,11 @@ class Alert(Base):
     open_key: Mapped[str | None] = mapped_column(String(120), unique=True)
     """rule/site/source while the alert is open: the database itself refuses a second one. Null when resolved."""
     state: Mapped[str] = mapped_column(String(16))
-    """``pending``, ``firing``, ``acknowledged``, ``resolved``, or ``cancelled`` (pending that never fired)."""
+    """``pending``, ``firing``, ``escalated``, ``acknowledged``, ``resolved``, or ``cancelled`` (never fired)."""
     severity: Mapped[str] = mapped_column(String(16), default="warning")
     pending_since: Mapped[datetime]
     firing_since: Mapped[datetime | None]
+    escalated_at: Mapped[datetime | None]
     acknowledged_at: Mapped[datetime | None]
     acknowledged_by: Mapped[str | None] = mapped_column(String(64))
     recovering_since: Mapped[datetime | None]
@@ -237,9 +337,13 @@ class Delivery(Base):
     alert_id: Mapped[int] = mapped_column(ForeignKey("alerts.id"))
     contact_id: Mapped[int] = mapped_column(ForeignKey("contacts.id", ondelete="CASCADE"))
     event: Mapped[str] = mapped_column(String(16))
-    """``firing`` or ``resolved``."""
+    """``firing``, ``escalated`` or ``resolved``."""
     state: Mapped[str] = mapped_column(String(16), default="queued")
-    """``queued``, ``sent`` or ``failed`` (given up)."""
+    """``queued``, ``sent``, ``failed`` (given up) or ``skipped`` (not needed any more, see ``held_by``)."""
+    held_by: Mapped[str] = mapped_column(String(40), default="", server_default="")
+    """Why it waits for ``next_try_at``: ``silence``, ``quiet_hours``, ``digest``; else empty."""
+    ack_sha256: Mapped[str | None] = mapped_column(String(64), index=True)
+    """Digest of the token in the message's link that takes the alert on."""
     attempts: Mapped[int] = mapped_column(default=0)
     next_try_at: Mapped[datetime]
     last_error: Mapped[str | None] = mapped_column(String(300))
