@@ -7,118 +7,89 @@ for is a ``project_default`` and says so; it is never shown as the standard's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import date
-from decimal import ROUND_HALF_EVEN, Decimal
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, TypeVar
 
 import msgspec
 
-Verified = Literal["V", "C", "K"]
-Comparator = Literal["<=", "<", ">=", ">"]
-Period = Literal["day", "night", "evening", "quiet", "any"]
-Verdict = Literal["pass", "fail"]
+from analysis.standard_rows import (
+    PROJECT_DEFAULT,
+    BandLimitRow,
+    Comparator,
+    CorrectionRow,
+    GradeRow,
+    LimitRow,
+    NumberRow,
+    Period,
+    QuotaRow,
+    Row,
+    SurchargeRow,
+    TariffRow,
+    Verdict,
+    Verified,
+    meets,
+    round_to,
+)
 
-PROJECT_DEFAULT: Final = "project default"
-"""``standard`` of a row that this project chose because no standard's number was to be had."""
+__all__ = [
+    "PROJECT_DEFAULT", "BadPreset", "Comparator", "LimitRow", "Period", "Row", "Standards", "Verdict", "Verified",
+    "load", "meets", "round_to", "standards",
+]  # fmt: skip
+
+_RowT = TypeVar("_RowT", bound=Row)
+
+_TABLES: Final[dict[str, type[Row]]] = {
+    "limit": LimitRow,
+    "band_limit": BandLimitRow,
+    "correction": CorrectionRow,
+    "grade": GradeRow,
+    "quota": QuotaRow,
+    "tariff": TariffRow,
+    "surcharge": SurchargeRow,
+    "number": NumberRow,
+}
+"""Name of a table in the files, and the kind of its rows."""
 
 
 class BadPreset(ValueError):
     """A preset file cannot be read; the message names the file, the row and the cure."""
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every row of a preset carries. ``valid_to`` is the last day on which it held; ``None`` for still."""
-
-    id: str
-    standard: str
-    edition: str
-    title_zh: str
-    title_en: str
-    clause: str
-    valid_from: date
-    source: str
-    verified: Verified
-    valid_to: date | None = None
-    note_zh: str = ""
-    note_en: str = ""
-
-    @property
-    def project_default(self) -> bool:
-        """Whether the number is this project's own and no standard's."""
-        return self.standard == PROJECT_DEFAULT
-
-    def holds_on(self, day: date) -> bool:
-        """Whether the row was in force on ``day``."""
-        return self.valid_from <= day and (self.valid_to is None or day <= self.valid_to)
-
-
-class LimitRow(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A limit on one quantity.
-
-    ``applies_to`` is what the standard tells apart: a zone class, a kind of room. A measured value is rounded to
-    ``rounding`` (half to even, GB/T 8170; 0 for not at all) before it is compared.
-    """
-
-    applies_to: str
-    label_zh: str
-    label_en: str
-    period: Period
-    quantity: str
-    value: float
-    unit: str
-    comparator: Comparator
-    rounding: float
-
-    def rounded(self, measured: float) -> float:
-        """Return ``measured`` as it is compared and shown."""
-        return round_to(measured, self.rounding)
-
-    def judge(self, measured: float) -> Verdict:
-        """Say whether a measured value meets the limit."""
-        return "pass" if meets(self.rounded(measured), self.comparator, self.value) else "fail"
-
-
 class Standards:
     """All rows, by identity and by family."""
 
-    def __init__(self, limits: Mapping[str, LimitRow]) -> None:
-        self._limits = dict(limits)
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self._rows = {row.id: row for row in rows}
+
+    def get(self, row_id: str, kind: type[_RowT]) -> _RowT:
+        """Return one row. Raises ``KeyError`` that names it where there is none of that kind."""
+        row = self._rows.get(row_id)
+        if not isinstance(row, kind):
+            raise KeyError(f"no preset row of kind {kind.__name__} is called {row_id!r}")
+        return row
 
     def limit(self, row_id: str) -> LimitRow:
         """Return one limit. Raises ``KeyError`` that names it."""
-        try:
-            return self._limits[row_id]
-        except KeyError:
-            raise KeyError(f"no preset row is called {row_id!r}") from None
+        return self.get(row_id, LimitRow)
 
-    def limits(self, prefix: str = "") -> list[LimitRow]:
+    def number(self, row_id: str) -> float:
+        """Return the value of one number. Raises ``KeyError`` that names it."""
+        return self.get(row_id, NumberRow).value
+
+    def rows(self, kind: type[_RowT], prefix: str = "", on: date | None = None) -> list[_RowT]:
+        """Return the rows of a kind whose identity begins with ``prefix``, those in force ``on`` a day if given."""
+        return [
+            row for row in self._rows.values()
+            if isinstance(row, kind) and row.id.startswith(prefix) and (on is None or row.holds_on(on))
+        ]  # fmt: skip
+
+    def limits(self, prefix: str = "", on: date | None = None) -> list[LimitRow]:
         """Return the limits whose identity begins with ``prefix``, in the order of the files."""
-        return [row for row in self._limits.values() if row.id.startswith(prefix)]
-
-
-def meets(measured: float, comparator: Comparator, value: float) -> bool:
-    """Compare as the preset says: ``<=`` passes at the limit, ``<`` does not."""
-    match comparator:
-        case "<=":
-            return measured <= value
-        case "<":
-            return measured < value
-        case ">=":
-            return measured >= value
-        case ">":
-            return measured > value
-
-
-def round_to(measured: float, step: float) -> float:
-    """Round to a multiple of ``step``, half to even as GB/T 8170 wants; ``step`` 0 leaves it as it is."""
-    if step == 0.0:
-        return measured
-    unit = Decimal(str(step))
-    return float((Decimal(str(measured)) / unit).quantize(Decimal(1), ROUND_HALF_EVEN) * unit)
+        return self.rows(LimitRow, prefix, on)
 
 
 @cache
@@ -129,23 +100,33 @@ def standards() -> Standards:
 
 def load(folder: Path) -> Standards:
     """Read the presets of a folder. Raises :class:`BadPreset` for a row that does not validate or occurs twice."""
-    limits: dict[str, LimitRow] = {}
+    rows: dict[str, Row] = {}
     for path in sorted(folder.glob("*.toml")):
-        for row in _limit_rows(path):
-            if row.id in limits:
+        for row in _read(path):
+            if row.id in rows:
                 raise BadPreset(f"{path.name}: the row {row.id!r} occurs twice; give one of them another id")
-            limits[row.id] = row
-    return Standards(limits)
+            rows[row.id] = row
+    return Standards(rows.values())
 
 
-def _limit_rows(path: Path) -> Iterator[LimitRow]:
+def _read(path: Path) -> Iterator[Row]:
     try:
         tables: dict[str, Any] = msgspec.toml.decode(path.read_bytes())
     except msgspec.DecodeError as error:
         raise BadPreset(f"{path.name}: not TOML: {error}") from error
-    shared = tables.get("document", {})
-    for raw in tables.get("limit", ()):
-        try:
-            yield msgspec.convert({**shared, **raw}, LimitRow)
-        except msgspec.ValidationError as error:
-            raise BadPreset(f"{path.name}: row {raw.get('id', '?')!r}: {error}") from error
+    shared = tables.pop("document", {})
+    for name, raws in tables.items():
+        kind = _TABLES.get(name)
+        if kind is None:
+            raise BadPreset(f"{path.name}: no table {name!r} is known; use one of {', '.join(_TABLES)}")
+        # What the file says once for all holds for the kinds of rows that have such a field.
+        common = {key: value for key, value in shared.items() if key in kind.__struct_fields__}
+        for raw in raws:
+            yield _row(path, kind, {**common, **raw})
+
+
+def _row(path: Path, kind: type[Row], raw: dict[str, Any]) -> Row:
+    try:
+        return msgspec.convert(raw, kind)
+    except msgspec.ValidationError as error:
+        raise BadPreset(f"{path.name}: row {raw.get('id', '?')!r}: {error}") from error
