@@ -34,6 +34,12 @@ log = structlog.get_logger(__name__)
 
 SERVER_USER: Final = "quietwater"
 _READY_TIMEOUT_S: Final = 20.0
+_RESTART_FIRST_S: Final = 0.5
+_RESTART_MOST_S: Final = 30.0
+_STEADY_S: Final = 60.0
+"""A server that lived this long begins again with the shortest wait."""
+_POLL_S: Final = 0.2
+_LOG_BYTES_MOST: Final = 10 << 20
 _MAX_PAYLOAD_BYTES: Final = 16 << 20
 """Above what the contract allows, so that an oversize message is quarantined and told, not silently cut off."""
 
@@ -72,6 +78,8 @@ def server_config(port: int, store: Path, server_hash: str, users: Sequence[Brok
         "port": -1,
         "max_payload": _MAX_PAYLOAD_BYTES,
         "max_pending": 128 << 20,
+        # Ingest stops reading while its queue is full; it is not cut off for that.
+        "write_deadline": "60s",
         "jetstream": {"store_dir": str(store), "sync_interval": "10s"},
         # The wait is long because ingest holds its acknowledgements while the store is away.
         "mqtt": {"host": "127.0.0.1", "port": port, "ack_wait": "120s", "max_ack_pending": 2000},
@@ -145,13 +153,21 @@ class EmbeddedBroker:
         return self._process.pid if self._process and self._process.poll() is None else None
 
     def start(self) -> None:
-        """Start and wait until it takes connections. Raises :class:`BrokerFailed` with its own words."""
+        """Start and wait until it takes connections.
+
+        Raises :class:`BrokerFailed`: the port is taken, or the server does not start, in its own words.
+        """
         self._folder.mkdir(parents=True, exist_ok=True)
+        _demand_free(self._port)
         self._users = self._read_users()
         self._write_config()
         # The broker dies with its starter's thread (parent-death signal): that thread must be the main one.
         self._launch()
-        self._wait_ready()
+        try:
+            self._wait_ready()
+        except BrokerFailed:
+            self._end_process()
+            raise
         self._thread.start()
 
     def refresh(self) -> bool:
@@ -168,16 +184,10 @@ class EmbeddedBroker:
     def stop(self) -> None:
         """End the server and wait for it."""
         self._stop.set()
-        process = self._process
-        if process and process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(5)
+        self._end_process()
         if self._thread.is_alive():
             self._thread.join(5)
+        self._end_process()  # one that was just being started again
 
     # -- inside ------------------------------------------------------------------------------------------------
 
@@ -200,45 +210,96 @@ class EmbeddedBroker:
         draft.replace(path)
 
     def _launch(self) -> None:
-        log_file = (self._folder / "nats.log").open("ab")
-        with log_file:
+        log_path = self._folder / "nats.log"
+        if log_path.exists() and log_path.stat().st_size > _LOG_BYTES_MOST:
+            log_path.replace(log_path.with_suffix(".log.1"))
+        with log_path.open("ab") as log_file:
             self._process = subprocess.Popen(
                 [*dying_with_parent(), _server_path(), "-c", str(self._folder / "nats.conf")],
                 stdout=log_file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for us: ingest must finish before the broker goes
             )  # fmt: skip
 
+    def _end_process(self) -> None:
+        process = self._process
+        if process is None or process.poll() is not None:
+            return
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(5)
+
     def _wait_ready(self) -> None:
         deadline = time.monotonic() + _READY_TIMEOUT_S
         while time.monotonic() < deadline:
             if self._process is None or self._process.poll() is not None:
                 raise BrokerFailed(f"the broker ended at once; its last words: {self._last_words()}")
-            with socket.socket() as probe:
-                probe.settimeout(0.5)
-                if probe.connect_ex(("127.0.0.1", self._port)) == 0:
-                    return
+            if lets_in(self._port, *self.login):
+                return
             time.sleep(0.05)
-        raise BrokerFailed(f"the broker did not open port {self._port} within {_READY_TIMEOUT_S:.0f} s")
+        raise BrokerFailed(f"the broker did not answer on port {self._port} within {_READY_TIMEOUT_S:.0f} s")
 
     def _last_words(self) -> str:
-        lines = (self._folder / "nats.log").read_text(errors="replace").split("\n")
-        return " | ".join([line for line in lines if line.strip()][-2:]) or "none"
+        """Return what the server complained of last, else its last line, without pid and time."""
+        lines = (self._folder / "nats.log").read_text(errors="replace").splitlines()[-50:]
+        told = [line for line in lines if "[FTL]" in line or "[ERR]" in line] or lines
+        return told[-1].split("] ", 2)[-1] if told else "none"
 
     def _supervise(self) -> None:
-        wait_s = 0.5
+        wait_s, started = _RESTART_FIRST_S, time.monotonic()
         while not self._stop.is_set():
             process = self._process
             if process is None or process.poll() is None:
-                self._stop.wait(0.5)
+                self._stop.wait(_POLL_S)
                 continue
+            if time.monotonic() - started > _STEADY_S:
+                wait_s = _RESTART_FIRST_S
             log.error(
-                "the broker ended, starting it again", exit_code=process.returncode, last=self._last_words()
-            )
+                "the broker ended and is started again", exit_code=process.returncode, after_s=wait_s,
+                last=self._last_words(),
+            )  # fmt: skip
             self._stop.wait(wait_s)
-            wait_s = min(30.0, wait_s * 2)
+            wait_s = min(_RESTART_MOST_S, wait_s * 2)
             if not self._stop.is_set():
-                self.restarts += 1
-                self._launch()
+                started = time.monotonic()
+                self._restart()
+
+    def _restart(self) -> None:
+        try:
+            self._launch()
+            self.restarts += 1
+        except (OSError, BrokerFailed) as error:  # tried again, with a longer wait
+            log.error("the broker cannot be started", error=str(error))
+
+
+def lets_in(port: int, user: str, password: str) -> bool:
+    """Say whether an MQTT broker on loopback lets this user in: it is up, and it is ours."""
+    body = b"\x00\x04MQTT\x04\xc2\x00\x0a" + b"".join(
+        len(text).to_bytes(2, "big") + text for text in (b"qw_probe", user.encode(), password.encode())
+    )
+    if len(body) > 127:
+        raise ValueError("user and password are too long for a probe")
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1.0) as probe:
+            probe.sendall(b"\x10" + bytes([len(body)]) + body)
+            return probe.recv(4) == b"\x20\x02\x00\x00"
+    except OSError:
+        return False
+
+
+def _demand_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise BrokerFailed(
+                f"the broker cannot listen on 127.0.0.1:{port}: {error.strerror or error}; "
+                f"end the program that does (find it with: ss -ltnp 'sport = :{port}'), "
+                "or choose another port with --mqtt-port"
+            ) from error
 
 
 def _server_path() -> str:
