@@ -59,9 +59,10 @@ def wire_address(address: str) -> bytes:
     return bytes.fromhex(address)[::-1]
 
 
-def read_request(meter_type: int, address: bytes, serial: int) -> bytes:
+def read_request(meter_type: int, address: bytes, serial: int, *, reversed_di: bool = False) -> bytes:
     """Return the request for a meter's data."""
-    return build(meter_type, address, READ, DI_DATA + bytes([serial & 0xFF]))
+    identifier = DI_DATA[::-1] if reversed_di else DI_DATA
+    return build(meter_type, address, READ, identifier + bytes([serial & 0xFF]))
 
 
 def address_request(meter_type: int) -> bytes:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from edge.water.mbus_records import headers, records
 from edge.water.mbus_security import crc16
 from edge.water.register import FrameRefused
+
+_FORMATS_MOST: Final = 100
+"""Anyone can send telegrams: what they teach is bounded."""
 
 
 class CompactFormats:
@@ -24,7 +28,8 @@ class CompactFormats:
         found = records(payload)
         if all(one.header.data_bytes is not None for one in found):
             raw = b"".join(one.header.raw for one in found)
-            self._headers[crc16(raw)] = raw
+            if len(self._headers) < _FORMATS_MOST:
+                self._headers[crc16(raw)] = raw
 
     def expanded(self, data: bytes) -> bytes:
         """Return the records of a compact frame. Raises :class:`FrameRefused` where its format is unknown."""

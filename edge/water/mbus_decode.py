@@ -6,7 +6,7 @@ from typing import Final
 
 from edge.water.mbus_link import LongFrame, demand_response, parse_long
 from edge.water.mbus_records import register_of
-from edge.water.mbus_transport import Message, Secrets, demand_water, open_message
+from edge.water.mbus_transport import Identity, Message, Secrets, demand_water, open_message
 from edge.water.profiles import MbusProfile, load, mbus_models
 from edge.water.register import Register
 
@@ -28,8 +28,14 @@ def message_of(frame: LongFrame, secrets: Secrets) -> Message:
 def register_in(message: Message, profile: MbusProfile) -> Register:
     """Return the register in an opened message. Raises :class:`FrameRefused` with the reason."""
     identity = message.identity
-    if profile == load(GENERIC, MbusProfile) and identity is not None:
-        profile = mbus_models().get(identity.model, profile)
+    profile = profile_for(identity, profile)
     demand_water(identity, profile.any_medium)
     serial = None if identity is None else identity.serial
     return register_of(message.payload, serial, message.status, profile)
+
+
+def profile_for(identity: Identity | None, profile: MbusProfile) -> MbusProfile:
+    """Return the profile to use: the one for the meter's model where only the general one was named."""
+    if identity is None or profile != load(GENERIC, MbusProfile):
+        return profile
+    return mbus_models().get(identity.model, profile)

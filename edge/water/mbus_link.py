@@ -18,6 +18,7 @@ BY_SECONDARY: Final = 253
 """Primary address of the meter that a SELECT has chosen."""
 ANY: Final = 254
 """Primary address that every meter answers: for a single meter on a line."""
+_ANY_DIGIT: Final = "F"
 _LONG_OVERHEAD: Final = 6
 _START_LONG: Final = 0x68
 _START_SHORT: Final = 0x10
@@ -92,6 +93,30 @@ def frames_in(buffer: bytes) -> Iterator[LongFrame]:
         place = buffer.find(_START_LONG, place + 1)
 
 
-def holds_ack(buffer: bytes) -> bool:
-    """Say whether the bytes from a line end with a single acknowledgement."""
-    return buffer.endswith(ACK)
+def ack_in(buffer: bytes) -> bool | None:
+    """Return ``True`` where the bytes from a line end with a single acknowledgement, else ``None``."""
+    return True if buffer.endswith(ACK) else None
+
+
+def select_frame(secondary: str) -> bytes:
+    """Return the frame that selects the meter with a secondary address.
+
+    ``secondary`` is the eight digits of its number, most significant first, or these and manufacturer, version and
+    medium as on the wire (16 digits in all); F stands for any digit.
+    """
+    text = secondary.ljust(16, _ANY_DIGIT)
+    return long_frame(SND_UD, BY_SECONDARY, SELECT, bytes.fromhex(text[:8])[::-1] + bytes.fromhex(text[8:]))
+
+
+def secondary_of(frame: LongFrame) -> str | None:
+    """Return the sender's secondary address, 16 digits; ``None`` where the frame does not tell it."""
+    if frame.ci != 0x72 or len(frame.user_data) < 8:
+        return None
+    return (frame.user_data[:4][::-1] + frame.user_data[4:8]).hex().upper()
+
+
+def matches(secondary: str, frame: LongFrame) -> bool:
+    """Say whether the sender of a response has a secondary address, in which F stands for any digit."""
+    sender = secondary_of(frame)
+    wanted = secondary.upper().ljust(16, _ANY_DIGIT)
+    return sender is not None and all(a in (b, _ANY_DIGIT) for a, b in zip(wanted, sender, strict=True))

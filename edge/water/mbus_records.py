@@ -23,7 +23,8 @@ _MOST_EXTENSIONS: Final = 10
 _IDLE: Final = 0x2F
 _FILL: Final = 0xFF
 """No DIF: what some meters fill the rest of a block with."""
-_MANUFACTURER: Final = (0x0F, 0x1F)
+_MORE_FOLLOW: Final = 0x1F
+_MANUFACTURER: Final = (0x0F, _MORE_FOLLOW)
 _LENGTHS: Final = {0: 0, 1: 1, 2: 2, 3: 3, 4: 4, 5: 4, 6: 6, 7: 8, 9: 1, 0xA: 2, 0xB: 3, 0xC: 4, 0xE: 6}
 """Data bytes by the lower half of the DIF; DH is variable, 8H and FH are special."""
 _BCD_CODES: Final = (9, 0xA, 0xB, 0xC, 0xE)
@@ -95,6 +96,7 @@ class _Reader:
     def __init__(self, payload: bytes) -> None:
         self._payload = payload
         self._place = 0
+        self.more_follow = False
 
     @property
     def at_end(self) -> bool:
@@ -108,6 +110,7 @@ class _Reader:
             return None
         if dif in _MANUFACTURER or (dif == _FILL and self._rest_is(_FILL)):
             self._place = len(self._payload)
+            self.more_follow = dif == _MORE_FOLLOW
             return None
         if dif & 0x0F in (0x8, 0xF):
             raise FrameRefused(f"record at byte {start}: DIF {dif:02X}H is no data")
@@ -175,13 +178,27 @@ class _Reader:
         raise FrameRefused(f"length byte {lvar:02X}H of a record is reserved")
 
 
+def more_follow(payload: bytes) -> bool:
+    """Say whether a payload ends with DIF 1FH: the meter has more records in a next telegram."""
+    reader = _Reader(payload)
+    while not reader.at_end:
+        header = reader.header()
+        if header is not None:
+            reader.data(header)
+    return reader.more_follow
+
+
 def register_of(payload: bytes, serial: str | None, status: int, profile: MbusProfile) -> Register:
-    """Return the water meter's register in a payload of records. Raises :class:`FrameRefused`.
+    """Return the water meter's register in a payload of records. Raises :class:`FrameRefused`."""
+    return register_in(records(payload), serial, status, profile)
+
+
+def register_in(found: list[Record], serial: str | None, status: int, profile: MbusProfile) -> Register:
+    """Return the water meter's register among records. Raises :class:`FrameRefused`.
 
     It is the first instantaneous volume of storage 0 without a qualifier: anything else (a past month, a maximum,
     a tariff, a volume of one direction only) is another quantity and never stands in for it.
     """
-    found = records(payload)
     volume = next((one for one in found if _is_volume(one, profile)), None)
     if volume is None:
         raise FrameRefused(f"no volume of storage 0 among its {len(found)} records")

@@ -6,6 +6,7 @@ Profiles of the product lie in ``edge/water/profiles``; others are named by the 
 from __future__ import annotations
 
 import tomllib
+from decimal import Decimal
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -46,7 +47,9 @@ def flags_of(rules: tuple[StatusRule, ...], status: int) -> WaterFlag:
     return flags
 
 
-class _Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class MeterProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every profile has."""
+
     title: str
     """What it is for, one line."""
     source: str = ""
@@ -73,7 +76,7 @@ _CJT188_2004 = (
 )
 
 
-class Cjt188Profile(_Profile, frozen=True, tag="cjt188", tag_field="driver"):
+class Cjt188Profile(MeterProfile, frozen=True, tag="cjt188", tag_field="driver"):
     """A model that speaks CJ/T 188."""
 
     layout: tuple[Cjt188Field, ...] = _CJT188_2004
@@ -99,7 +102,7 @@ class MbusStatusRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     rules: tuple[StatusRule, ...]
 
 
-class MbusProfile(_Profile, frozen=True, tag="mbus", tag_field="driver"):
+class MbusProfile(MeterProfile, frozen=True, tag="mbus", tag_field="driver"):
     """A model that speaks M-Bus (EN 13757-3), wired or wireless."""
 
     models: tuple[Annotated[str, Meta(pattern=r"^[A-Z]{3}-[0-9A-F]{2}-[0-9A-F]{2}$")], ...] = ()
@@ -140,7 +143,7 @@ class ModbusStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     rules: tuple[StatusRule, ...]
 
 
-class ModbusProfile(_Profile, frozen=True, tag="modbus", tag_field="driver"):
+class ModbusProfile(MeterProfile, frozen=True, tag="modbus", tag_field="driver"):
     """A model that speaks Modbus: its register map."""
 
     volume: Annotated[tuple[ModbusField, ...], Meta(min_length=1, max_length=4)]
@@ -163,9 +166,12 @@ def _demand_volume(key: str, one: ModbusField) -> None:
         raise ValueError(f"{key}: {one.unit} is no unit of volume")
     if one.type.startswith("float") and one.step_ml is None:
         raise ValueError(f"{key}: type {one.type} needs step_ml, because a float has no step of its own")
+    step_ml = Decimal(one.scale) * {"mL": 1, "L": 1000, "m3": 1_000_000}[one.unit]
+    if one.step_ml is None and (step_ml < 1 or step_ml != int(step_ml)):
+        raise ValueError(f"{key}: {one.scale} {one.unit} is no whole number of millilitres; give step_ml")
 
 
-class LorawanProfile(_Profile, frozen=True, tag="lorawan", tag_field="driver"):
+class LorawanProfile(MeterProfile, frozen=True, tag="lorawan", tag_field="driver"):
     """A model that sends LoRaWAN uplinks: the decoder of its payload."""
 
     decoder: Literal["axioma-w1"]

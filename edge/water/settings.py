@@ -6,14 +6,22 @@ the place in the file (``... - at `$.water.meters[2]` ``).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
 from contract.messages import Slug
+from edge.water.settings_meters import (
+    BusMeter,
+    BusSettings,
+    MeterSettings,
+    NetworkSettings,
+    PulseMeter,
+    ReceiverSettings,
+)
 
 _MONDAY: Final = datetime(2024, 1, 1, tzinfo=timezone(timedelta(hours=8))).astimezone(UTC)
 """A Monday's midnight in China: where recordings are anchored unless the settings say otherwise."""
@@ -70,20 +78,57 @@ class ReplaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 class WaterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the device reads of water."""
 
+    buses: tuple[BusSettings, ...] = ()
+    receivers: tuple[ReceiverSettings, ...] = ()
+    networks: tuple[NetworkSettings, ...] = ()
+    meters: tuple[MeterSettings, ...] = ()
     replays: tuple[ReplaySettings, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.replays:
+        if not self.meters and not self.replays:
             raise ValueError("nothing to read; add [[water.meters]] or [[water.replays]]")
-        _demand_unique("replays", [one.name for one in self.replays])
+        for key in ("buses", "receivers", "networks", "meters", "replays"):
+            _demand_unique(key, "name", [one.name for one in getattr(self, key)])
+        _demand_unique("buses", "port or gateway", [str(one.port or one.tcp) for one in self.buses])
+        _demand_known("bus", self.meters, self.buses)
+        _demand_known("receiver", self.meters, self.receivers)
+        _demand_known("network", self.meters, self.networks)
+        self._demand_one_protocol_a_bus()
+        pins = [str(one.pin) for one in self.meters if isinstance(one, PulseMeter)]
+        _demand_unique("meters", "pin", pins)
 
-    def resolved(self, base: Path) -> WaterSettings:
-        """Return the settings with relative paths taken from ``base``."""
-        replays = tuple(msgspec.structs.replace(one, file=str(base / one.file)) for one in self.replays)
-        return msgspec.structs.replace(self, replays=replays)
+    def on_bus(self, bus: str) -> list[BusMeter]:
+        """Return the meters on a bus."""
+        return [one for one in self.meters if isinstance(one, BusMeter) and one.bus == bus]
+
+    def _demand_one_protocol_a_bus(self) -> None:
+        for bus in self.buses:
+            kinds = sorted({driver_of(one) for one in self.on_bus(bus.name)})
+            if len(kinds) > 1:
+                raise ValueError(
+                    f"buses: {bus.name!r} has meters of {' and '.join(kinds)}; a bus has one protocol"
+                )
 
 
-def _demand_unique(key: str, names: list[str]) -> None:
+def driver_of(meter: MeterSettings) -> str:
+    """Return the name of a meter's driver."""
+    return str(meter.__struct_config__.tag)
+
+
+def _demand_unique(key: str, what: str, names: list[str]) -> None:
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"{key}: the name {name!r} is given twice")
+            raise ValueError(f"{key}: the {what} {name!r} is given twice")
+
+
+def _demand_known(
+    key: str,
+    meters: tuple[MeterSettings, ...],
+    known: Sequence[BusSettings | ReceiverSettings | NetworkSettings],
+) -> None:
+    names = [one.name for one in known]
+    for meter in meters:
+        name = getattr(meter, key, None)
+        if name is not None and name not in names:
+            there = ", ".join(names) or "none"
+            raise ValueError(f"meters: {meter.name!r} names the {key} {name!r}, but there is {there}")

@@ -48,6 +48,26 @@ def sender_of(telegram: bytes) -> Identity:
     return Identity(telegram[4:8], telegram[2:4], telegram[8], telegram[9])
 
 
+def ids_of(telegram: bytes) -> list[str]:
+    """Return the numbers that a telegram's meter may be known by, without opening it.
+
+    They are those of the radio module (link layers) and of the meter behind it (long transport layer header).
+    """
+    found = [sender_of(telegram).serial]
+    ci, data = telegram[_HEAD], telegram[_HEAD + 1 :]
+    if ci in (0x8C, 0x8E):
+        if ci == 0x8E:
+            found.append(data[4:8][::-1].hex())
+        data = data[2 if ci == 0x8C else 10 :]
+        ci, data = data[0] if data else 0, data[1:]
+    if ci == 0x90 and data:
+        data = data[data[0] + 1 :]
+        ci, data = data[0] if data else 0, data[1:]
+    if ci in (0x72, 0x73):
+        found.append(data[:4][::-1].hex())
+    return found
+
+
 def without_crcs(raw: bytes) -> bytes:
     """Return a telegram without the CRCs of frame format A or B. Raises :class:`FrameRefused`."""
     if len(raw) < _HEAD + 2:

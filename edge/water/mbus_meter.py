@@ -1,0 +1,71 @@
+"""Driver ``mbus``: reads a meter on a wired M-Bus by its primary or secondary address."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
+
+from contract.messages import WaterReading
+from edge.water import mbus_link as link
+from edge.water.line import Line
+from edge.water.mbus_decode import message_of, profile_for
+from edge.water.mbus_link import LongFrame
+from edge.water.mbus_records import Record, more_follow, records, register_in
+from edge.water.mbus_transport import Message, Secrets, demand_water
+from edge.water.profiles import MbusProfile, load
+from edge.water.register import FrameRefused, NoAnswer
+from edge.water.settings_meters import MbusMeter
+
+
+class MbusReader:
+    """Asks one meter for its user data, telegram after telegram."""
+
+    def __init__(self, settings: MbusMeter, line: Line) -> None:
+        """Raises ``ProfileError``."""
+        self.profile = load(settings.profile, MbusProfile)
+        self._settings = settings
+        self._line = line
+        self._address = link.BY_SECONDARY if settings.primary is None else settings.primary
+        self._secrets = Secrets()
+
+    def read(self, at: datetime) -> WaterReading:
+        """Read the meter. Raises ``MeterError`` with the reason."""
+        self._begin()
+        first, found = self._telegrams()
+        identity = first.identity
+        profile = profile_for(identity, self.profile)
+        demand_water(identity, profile.any_medium)
+        serial = None if identity is None else identity.serial
+        return register_in(found, serial, first.status, profile).reading(self._settings.name, at)
+
+    def _begin(self) -> None:
+        """Reset the link, so that the next frame count bit is 1, and select the meter where it has no own address."""
+        # The answer to a reset is optional: none comes where no meter is selected.
+        with suppress(NoAnswer, FrameRefused):
+            self._line.exchange(link.short_frame(link.SND_NKE, self._address), link.ack_in, answer_bytes=1)
+        if self._settings.secondary is not None:
+            self._line.exchange(link.select_frame(self._settings.secondary), link.ack_in, answer_bytes=1)
+
+    def _telegrams(self) -> tuple[Message, list[Record]]:
+        first: Message | None = None
+        found: list[Record] = []
+        for index in range(self._settings.telegrams):
+            message = message_of(self._request(count_bit=index % 2 == 0), self._secrets)
+            first = first or message
+            found += records(message.payload)
+            if not more_follow(message.payload):
+                break
+        assert first is not None
+        return first, found
+
+    def _request(self, *, count_bit: bool) -> LongFrame:
+        control = link.REQ_UD2 | (link.FCB if count_bit else 0)
+        return self._line.exchange(link.short_frame(control, self._address), self._answer)
+
+    def _answer(self, received: bytes) -> LongFrame | None:
+        return next((one for one in link.frames_in(received) if self._is_mine(one)), None)
+
+    def _is_mine(self, frame: LongFrame) -> bool:
+        if self._settings.secondary is not None:
+            return link.matches(self._settings.secondary, frame)
+        return self._address == link.ANY or frame.address == self._address
