@@ -10,11 +10,17 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _READ_ONLY = "quietwater_read_only"
+
+
+class RegistryUnavailable(Exception):
+    """The registry cannot answer now (locked, disk full, server away); nothing of the session was committed."""
 
 
 class Registry:
@@ -42,19 +48,34 @@ class Registry:
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """Yield a session that may write; commit at its end, roll back on an exception."""
-        with self._sessions.begin() as session:
+        """Yield a session that may write; commit at its end, roll back on an exception.
+
+        Raises :class:`RegistryUnavailable`.
+        """
+        with _told_apart(), self._sessions.begin() as session:
             yield session
 
     @contextmanager
     def reader(self) -> Iterator[Session]:
-        """Yield a session for reading; it never waits for a writer, and what it changes is rolled back."""
-        with self._readers() as session:
+        """Yield a session for reading; it never waits for a writer, and what it changes is rolled back.
+
+        Raises :class:`RegistryUnavailable`.
+        """
+        with _told_apart(), self._readers() as session:
             yield session
 
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+
+@contextmanager
+def _told_apart() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout) as error:
+        cause = getattr(error, "orig", None) or error
+        raise RegistryUnavailable(f"the registry does not answer: {cause}") from error
 
 
 def migrate(connection: Connection) -> None:

@@ -366,10 +366,10 @@ class QuarantinedMessage(Base):
     code: Mapped[str] = mapped_column(String(32))
     reason: Mapped[str] = mapped_column(String(500))
     payload: Mapped[bytes]
-    """At most the first 64 KiB."""
+    """Of a message that is no array of readings the first 8 KiB, of anything else the first 64 KiB."""
     size_bytes: Mapped[int]
     sha256: Mapped[str] = mapped_column(String(64))
-    """Of topic and payload."""
+    """Of topic, payload and size."""
 
 
 class Counter(Base):

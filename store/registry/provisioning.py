@@ -6,6 +6,7 @@ import re
 import secrets
 from datetime import datetime
 from typing import Final, Literal
+from zoneinfo import ZoneInfo
 
 import bcrypt
 from sqlalchemy.orm import Session
@@ -35,6 +36,7 @@ def add_site(
         raise ValueError(
             f"zone class must be one of {', '.join(ZONE_CLASSES)} (GB 3096-2008), not {zone_class!r}"
         )
+    _demand_zone(timezone)
     if session.get(Site, name):
         raise AlreadyExists(f"there is a site {name!r} already")
     site = Site(
@@ -105,6 +107,13 @@ def add_meter(
 def broker_username(site: str, device: str) -> str:
     """Return the name with which a device logs in to the broker."""
     return f"{site}.{device}"
+
+
+def _demand_zone(timezone: str) -> None:
+    try:
+        ZoneInfo(timezone)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f"there is no time zone {timezone!r}; take a name such as Asia/Shanghai") from error
 
 
 def _hash(password: str) -> str:
