@@ -9,15 +9,15 @@ import msgspec
 
 AlarmKind = Literal[
     "continuous_flow", "intermittent_toilet", "burst",
-    "backflow", "stuck", "silent",
+    "backflow", "stuck", "silent", "jump",
     "quarter_loss", "district_inflow",
 ]  # fmt: skip
 
-METER_KINDS: Final[frozenset[str]] = frozenset({"backflow", "stuck", "silent"})
-"""What is wrong with the meter, its mounting or its radio: a job for a fitter, no water is being lost by it."""
+METER_KINDS: Final[frozenset[str]] = frozenset({"backflow", "stuck", "silent", "jump"})
+"""What is wrong with the meter, its mounting or its radio: a job for a fitter, no water is known to be lost."""
 
 
-class EvidencePoint(msgspec.Struct, frozen=True, gc=False):
+class EvidencePoint(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One point of the curve that led to an alarm: ``value_lph`` was seen where ``usual_lph`` was expected.
 
     ``t`` is the start of the hour (or night) that the point stands for; flows are litres an hour.
@@ -32,8 +32,9 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     """A leak or a meter fault that a detector reports, once, when it becomes sure of it.
 
     ``t`` is when: the end of the newest row that it had seen. ``since`` is when the condition began, as well as can be
-    told. ``flow_lph`` is the estimated loss in litres an hour: negative for backflow, 0 for a meter that stands still
-    or is silent. ``params`` are the numbers that the sentence of this kind names, ``evidence`` the points to be drawn.
+    told. ``flow_lph`` is the estimated loss in litres an hour, averaged over the time since then: negative for
+    backflow, 0 for the other meter faults. ``params`` are the numbers that the sentence of this kind names,
+    ``evidence`` the points to be drawn.
     """
 
     t: datetime
@@ -49,6 +50,13 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
         return self.kind not in METER_KINDS
 
 
+class OpenCondition(msgspec.Struct):
+    """What was alarmed and is not over: its alarm, and the flow at which the leak runs while it runs (L/h)."""
+
+    alarm: Alarm
+    level_lph: float
+
+
 RowT_contra = TypeVar("RowT_contra", contravariant=True)
 
 
@@ -62,14 +70,15 @@ class Detector(Protocol[RowT_contra]):
     def update(self, row: RowT_contra) -> list[Alarm]:
         """Take the next row and return the alarms that begin with it.
 
-        Rows ascend in time; one that does not start after the newest seen is left out and counted in ``ignored``.
+        Rows ascend in time; one that does not start at or after the end of the newest seen is left out and counted
+        in ``ignored``.
         """
         ...
 
     def active(self) -> list[Alarm]:
-        """Return the conditions that hold now, with flow and evidence brought up to date; ``t`` stays that of the alarm.
+        """Return the conditions that hold now, with flow and evidence brought up to date.
 
-        An alarm that is no longer here is over.
+        ``t`` stays that of the alarm. An alarm that is no longer here is over.
         """
         ...
 
