@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy import signal
 
+from edge.sound.block_filter import BlockFilter
 from edge.sound.curves import FloatArray
+from edge.sound.smoothing import Smoothed, Smoothing
 from edge.sound.weighting import sections
 
 F_TIME_S: Final = 0.125
@@ -24,49 +25,56 @@ DC_WINDOW_S: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Weighted:
-    """A stretch of sound after the weightings, one value a sample, full scale 1."""
+    """A stretch of sound after the weightings, full scale 1. The arrays hold until the chain's next call."""
 
-    a_squared: FloatArray
-    c: FloatArray
-    f_mean_square: FloatArray
-    s_mean_square: FloatArray
+    a_energy: float
+    """Sum of the squares of the A-weighted samples."""
+    f: Smoothed
+    s: Smoothed | None
+    c: FloatArray | None
 
 
 class WeightingChain:
-    """Weights sound at one rate. Both weightings block DC, so the offset is taken off before them: it costs nothing."""
+    """Weights sound at one rate.
 
-    def __init__(self, rate_hz: int) -> None:
-        self._a = sections("A", rate_hz).copy()
-        self._c = sections("C", rate_hz).copy()
+    Both weightings block DC. They start in the state that the mean of the first tenth of a second would have led to,
+    so that an offset costs nothing. ``a_only`` leaves out C and S.
+    """
+
+    def __init__(self, rate_hz: int, *, a_only: bool = False) -> None:
+        self._a = BlockFilter(sections("A", rate_hz))
+        self._c = None if a_only else BlockFilter(sections("C", rate_hz))
+        self._f = Smoothing(F_TIME_S, rate_hz)
+        self._s = None if a_only else Smoothing(S_TIME_S, rate_hz)
         self._window = max(1, int(DC_WINDOW_S * rate_hz))
-        self._f_decay = float(np.exp(-1 / (F_TIME_S * rate_hz)))
-        self._s_decay = float(np.exp(-1 / (S_TIME_S * rate_hz)))
-        self.reset()
+        self._fresh = True
 
     def reset(self) -> None:
         """Forget everything, as at the start."""
-        self.restart_filters()
-        self._f_state = np.zeros(1)
-        self._s_state = np.zeros(1)
+        self._fresh = True
+        self._f.reset()
+        if self._s is not None:
+            self._s.reset()
 
     def restart_filters(self) -> None:
         """Preset the frequency weightings by what comes next, and keep the time weightings: after a short gap."""
-        self._offset: float | None = None
-        self._a_state = np.zeros((len(self._a), 2))
-        self._c_state = np.zeros((len(self._c), 2))
+        self._fresh = True
 
     def process(self, samples: FloatArray) -> Weighted:
-        """Weight samples (full scale 1)."""
-        if self._offset is None:
-            self._offset = float(np.mean(samples[: self._window]))
-        centred = samples - self._offset
-        a, self._a_state = signal.sosfilt(self._a, centred, zi=self._a_state)
-        c, self._c_state = signal.sosfilt(self._c, centred, zi=self._c_state)
-        squared = a * a
-        f, self._f_state = _smooth(squared, self._f_decay, self._f_state)
-        s, self._s_state = _smooth(squared, self._s_decay, self._s_state)
-        return Weighted(squared, c, f, s)
+        """Weight samples (full scale 1, contiguous)."""
+        if self._fresh:
+            self._preset(float(np.mean(samples[: self._window])))
+        a = self._a.process(samples)
+        squares = np.multiply(a, a, out=a)
+        return Weighted(
+            a_energy=float(squares.sum()),
+            f=self._f.process(squares),
+            s=None if self._s is None else self._s.process(squares),
+            c=None if self._c is None else self._c.process(samples),
+        )
 
-
-def _smooth(squared: FloatArray, decay: float, state: FloatArray) -> tuple[FloatArray, FloatArray]:
-    return signal.lfilter([1 - decay], [1, -decay], squared, zi=state)
+    def _preset(self, offset: float) -> None:
+        self._a.preset(offset)
+        if self._c is not None:
+            self._c.preset(offset)
+        self._fresh = False

@@ -11,14 +11,21 @@ import numpy as np
 import numpy.typing as npt
 
 from contract.flags import NoiseFlag, names
-from contract.messages import NoiseSecond
+from contract.messages import LEVEL_FLOOR_DB, NoiseSecond
+from edge.sound.block_filter import BLOCK, sum_of_squares
 from edge.sound.chain import F_TIME_S, S_TIME_S, Weighted, WeightingChain
 from edge.sound.curves import FloatArray
-from edge.sound.levels import LEVEL_DECIMALS, level_db, levels_db
+from edge.sound.levels import LEVEL_DECIMALS, level_db
 
 LAF_RATE_HZ: Final = 100
 """LAF samples taken in a second for the statistical levels."""
 NO_FLAGS: Final = NoiseFlag(0)
+_OVERLOAD, _UNDER_RANGE, _SETTLING, _GAP, _STUCK = (
+    flag.value
+    for flag in (
+        NoiseFlag.OVERLOAD, NoiseFlag.UNDER_RANGE, NoiseFlag.SETTLING, NoiseFlag.GAP, NoiseFlag.STUCK,
+    )
+)  # fmt: skip
 _SETTLED_TIME_CONSTANTS: Final = 5
 _HOLD_GAP_S: Final = 1.0
 """Across a shorter gap the time weightings hold their value; after a longer one they start anew."""
@@ -43,7 +50,7 @@ class SecondLengths(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class MeteredSecond:
     """Levels of one second and what its minute needs of it. ``t`` is its start in seconds since 1970."""
 
@@ -51,14 +58,14 @@ class MeteredSecond:
     measured_ms: int
     flags: NoiseFlag
     laeq_db: float
-    lceq_db: float
-    lzeq_db: float
+    lceq_db: float | None
+    lzeq_db: float | None
     lafmax_db: float
     lafmin_db: float
     laf_db: float
     lasmax_db: float | None
     lasmin_db: float | None
-    lcpeak_db: float
+    lcpeak_db: float | None
     lae_db: float
     laf_bins: npt.NDArray[np.int64]
     """LAF samples of the second in 0.1 dB bins: bin i is [i/10, i/10 + 0.1) dB."""
@@ -72,19 +79,28 @@ class MeteredSecond:
             lafmax_db=_rounded(self.lafmax_db),
             lafmin_db=_rounded(self.lafmin_db),
             laf_db=_rounded(self.laf_db),
-            lceq_db=_rounded(self.lceq_db),
-            lzeq_db=_rounded(self.lzeq_db),
-            lasmax_db=None if self.lasmax_db is None else _rounded(self.lasmax_db),
-            lasmin_db=None if self.lasmin_db is None else _rounded(self.lasmin_db),
-            lcpeak_db=_rounded(self.lcpeak_db),
+            lceq_db=_optional(self.lceq_db),
+            lzeq_db=_optional(self.lzeq_db),
+            lasmax_db=_optional(self.lasmax_db),
+            lasmin_db=_optional(self.lasmin_db),
+            lcpeak_db=_optional(self.lcpeak_db),
             lae_db=_rounded(self.lae_db),
             measured_ms=self.measured_ms,
             flags=tuple(names(self.flags | extra)),  # type: ignore[arg-type]  # names are the literals
         )
 
 
+def _bins(mean_squares: FloatArray, full_scale_db: float) -> npt.NDArray[np.int64]:
+    audible = np.maximum(mean_squares, 10 ** ((LEVEL_FLOOR_DB - full_scale_db) / 10))
+    return np.floor(100 * np.log10(audible) + 10 * full_scale_db).astype(np.int64)
+
+
 def _rounded(level: float) -> float:
     return round(level, LEVEL_DECIMALS)
+
+
+def _optional(level: float | None) -> float | None:
+    return None if level is None else _rounded(level)
 
 
 @dataclass(slots=True)
@@ -119,12 +135,14 @@ class SoundLevelMeter:
     def __init__(
         self, rate_hz: int, *, full_scale_db: float = 120.0, start: int = 0, first_offset: int = 0,
         lengths: SecondLengths | None = None, limits: Limits = Limits(), settle_s: float = 0.0,
+        a_only: bool = False,
     ) -> None:  # fmt: skip
         self._rate = rate_hz
         self._full_scale_db = full_scale_db
         self._lengths = lengths or (lambda _t: rate_hz)
         self._limits = limits
-        self._chain = WeightingChain(rate_hz)
+        self._a_only = a_only
+        self._chain = WeightingChain(rate_hz, a_only=a_only)
         self._f_settled = round(_SETTLED_TIME_CONSTANTS * F_TIME_S * rate_hz)
         self._s_settled = round(_SETTLED_TIME_CONSTANTS * S_TIME_S * rate_hz)
         self._settle = round(settle_s * rate_hz)
@@ -133,8 +151,9 @@ class SoundLevelMeter:
         self._length = self._lengths(start)
         self._passed = first_offset
         self._sums = _Sums()
+        self._usual = (-1, -1)
+        self._usual_places = (np.empty(0, np.int64), np.empty(0, np.int64))
         self._since_open = 0
-        self._since_filters = 0
         self._pending: list[FloatArray] = []
         self._pending_samples = 0
 
@@ -206,28 +225,33 @@ class SoundLevelMeter:
         sums = self._sums
         n = len(samples)
         sums.samples += n
-        sums.z_sum += float(samples.sum())
-        sums.z += float(samples @ samples)
         sums.highest = max(sums.highest, float(samples.max()))
         sums.lowest = min(sums.lowest, float(samples.min()))
-        sums.a += float(weighted.a_squared.sum())
-        sums.c += float(weighted.c @ weighted.c)
-        sums.c_peak = max(sums.c_peak, float(weighted.c.max()), -float(weighted.c.min()))
-        f = weighted.f_mean_square
-        sums.f_max = max(sums.f_max, float(f.max()))
-        sums.f_last = float(f[-1])
-        f_from = max(0, self._f_settled - self._since_open)
-        if f_from < n:
-            sums.f_min = min(sums.f_min, float(f[f_from:].min()))
-            first = max(f_from, -self._passed % self._laf_step)
-            first += -(first + self._passed) % self._laf_step
-            sums.laf.append(f[first :: self._laf_step].copy())
-        if self._since_open >= self._s_settled:
-            s = weighted.s_mean_square
-            sums.s_max = max(sums.s_max, float(s.max()))
-            sums.s_min = min(sums.s_min, float(s.min()))
+        sums.a += weighted.a_energy
+        unsettled = max(0, self._f_settled - self._since_open)
+        first = unsettled + -(unsettled + self._passed) % self._laf_step
+        highest, lowest, laf = weighted.f.read(*self._laf_places(first, n))
+        if unsettled:
+            lowest = float(weighted.f.values()[unsettled:].min(initial=np.inf))
+        sums.f_max, sums.f_min, sums.f_last = max(sums.f_max, highest), min(sums.f_min, lowest), weighted.f.last
+        sums.laf.append(laf)
+        if weighted.c is not None:
+            sums.z_sum += float(samples.sum())
+            sums.z += sum_of_squares(samples)
+            sums.c += sum_of_squares(weighted.c)
+            sums.c_peak = max(sums.c_peak, float(weighted.c.max()), -float(weighted.c.min()))
+        if weighted.s is not None and self._since_open >= self._s_settled:
+            highest, lowest, _ = weighted.s.read()
+            sums.s_max, sums.s_min = max(sums.s_max, highest), min(sums.s_min, lowest)
         sums.settling |= self._since_open < self._settle
         self._since_open += n
+
+    def _laf_places(self, first: int, end: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return block and place of every LAF sample; of the usual, whole second they are kept."""
+        if (first, end) != self._usual:
+            self._usual = (first, end)
+            self._usual_places = np.divmod(np.arange(first, end, self._laf_step), BLOCK)
+        return self._usual_places
 
     def _close_second(self) -> Iterator[MeteredSecond]:
         if self._sums.samples * 1000 >= self._length:
@@ -241,7 +265,7 @@ class SoundLevelMeter:
         n = sums.samples
         laeq = self._db(sums.a / n)
         variance = sums.z / n - (sums.z_sum / n) ** 2
-        laf = np.concatenate(sums.laf) if sums.laf else np.empty(0)
+        laf = sums.laf[0] if len(sums.laf) == 1 else np.concatenate([np.empty(0), *sums.laf])
         f_min = sums.f_min if np.isfinite(sums.f_min) else sums.f_last
         has_s = np.isfinite(sums.s_min)
         return MeteredSecond(
@@ -249,16 +273,16 @@ class SoundLevelMeter:
             measured_ms=max(1, min(1000, round(1000 * n / self._length))),
             flags=self._flags(sums, laeq),
             laeq_db=laeq,
-            lceq_db=self._db(sums.c / n),
-            lzeq_db=self._db(variance if variance > 1e-15 * sums.z / n else 0.0),
+            lceq_db=None if self._a_only else self._db(sums.c / n),
+            lzeq_db=None if self._a_only else self._db(variance if variance > 1e-15 * sums.z / n else 0.0),
             lafmax_db=self._db(sums.f_max),
             lafmin_db=self._db(f_min),
             laf_db=self._db(sums.f_last),
             lasmax_db=self._db(sums.s_max) if has_s else None,
             lasmin_db=self._db(sums.s_min) if has_s else None,
-            lcpeak_db=self._db(sums.c_peak**2),
+            lcpeak_db=None if self._a_only else self._db(sums.c_peak**2),
             lae_db=self._db(sums.a / self._rate),
-            laf_bins=np.floor(levels_db(laf, self._full_scale_db) * 10).astype(np.int64),
+            laf_bins=_bins(laf, self._full_scale_db),
         )
 
     def _db(self, mean_square: float) -> float:
@@ -267,17 +291,17 @@ class SoundLevelMeter:
     def _flags(self, sums: _Sums, laeq_db: float) -> NoiseFlag:
         limits = self._limits
         peak = max(sums.highest, -sums.lowest)
-        flags = NoiseFlag(0)
+        flags = 0
         if peak >= limits.clip or (
             limits.overload_db is not None and self._db(peak * peak) > limits.overload_db
         ):
-            flags |= NoiseFlag.OVERLOAD
+            flags |= _OVERLOAD
         if limits.self_noise_db is not None and laeq_db < limits.self_noise_db:
-            flags |= NoiseFlag.UNDER_RANGE
+            flags |= _UNDER_RANGE
         if sums.highest == sums.lowest:
-            flags |= NoiseFlag.STUCK
+            flags |= _STUCK
         if sums.settling:
-            flags |= NoiseFlag.SETTLING
+            flags |= _SETTLING
         if sums.samples < self._length:
-            flags |= NoiseFlag.GAP
-        return flags
+            flags |= _GAP
+        return NoiseFlag(flags)
