@@ -2,37 +2,36 @@
 
 A night belongs to the date on which it begins (a project rule: the standards seen do not say). Ld and Ln are energy
 means over the valid time of the hours that count (GB 3096-2008, HJ 906-2017: "energy mean over the valid samples
-only"); an hour counts, and a period is complete, by the shares of :class:`Validity`.
+only"); which count, and when a period is complete, says ``analysis.validity``. Only these whole periods are judged: a
+shorter time above a limit is an alert, not a finding.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import Final, Literal
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
 
-from analysis.energy import energy_mean
+from analysis.energy import lden, ldn
+from analysis.exclusions import Span, cut_hours
+from analysis.levels import PeriodStats, UncountedHour, period_stats
 from analysis.limits import LimitPeriod, period_limit
 from analysis.standards import LimitRow
+from analysis.validity import Validity
 from contract.sitetime import SiteClock
 from store.registry.models import Site
 from store.series.interface import NoiseHour, SeriesStore, WaterHour
 
+__all__ = ["NoiseDay", "PeriodLevel", "UncountedHour", "Validity", "WaterDay", "noise_days", "water_days"]
+
 PeriodVerdict = Literal["pass", "fail", "incomplete"]
 IncompleteReason = Literal["", "no_data", "too_few_valid_hours", "not_over"]
 
-_HOUR: Final = timedelta(hours=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Validity:
-    """Which hours count and when a period is complete. The numbers are project defaults, not from HJ 906."""
-
-    hour_share: float = 0.75
-    period_share: float = 0.75
-    """Share of the period's hours that must count: 12 of 16, 6 of 8."""
+_DAY = timedelta(days=1)
+_HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,8 @@ class PeriodLevel:
     """A day's Ld or a night's Ln with its judgement.
 
     ``laeq_db`` is the level over the hours that count, also when they are too few for a verdict; ``valid_share`` is
-    the valid time's share of the whole period. ``reason`` says why a verdict is ``incomplete``.
+    the valid time's share of the whole period. ``reason`` says why a verdict is ``incomplete``; ``stats`` has the
+    percentiles, the maximum, and each hour that does not count with why.
     """
 
     laeq_db: float | None
@@ -50,15 +50,24 @@ class PeriodLevel:
     limit: LimitRow
     verdict: PeriodVerdict
     reason: IncompleteReason
+    stats: PeriodStats
 
 
 @dataclass(frozen=True, slots=True)
 class NoiseDay:
-    """One date at one source: its day, and the night that begins on it."""
+    """One date at one source: its day, and the night that begins on it.
+
+    ``ldn_db`` is over these two (16/8 h in China; ISO 1996-1). ``lden_db`` and ``lnight_db`` are those of Directive
+    2002/49/EC, day 07-19, evening 19-23, night 23-07 site time, from the date's 07:00 on. All are ``None`` unless each
+    of their parts is complete.
+    """
 
     date: date
     day: PeriodLevel
     night: PeriodLevel
+    ldn_db: float | None
+    lden_db: float | None
+    lnight_db: float | None
 
     @property
     def ld_db(self) -> float | None:
@@ -86,45 +95,71 @@ class WaterDay:
 
 def noise_days(
     series: SeriesStore, site_clock: SiteClock, site: Site, source: str, first_date: date, last_date: date, *,
-    now: datetime | None = None, validity: Validity | None = None,
+    now: datetime | None = None, validity: Validity | None = None, exclusions: Sequence[Span] = (),
 ) -> list[NoiseDay]:  # fmt: skip
     """Return each date from ``first_date`` to ``last_date`` (inclusive) with Ld, Ln and verdicts.
 
-    ``now`` tells a period that is still under way (``not_over``) from one that lost data.
+    ``now`` tells a period that is still under way (``not_over``) from one that lost data. ``exclusions`` are times to
+    be left out (see ``analysis.exclusions.spans_of``). Day and night borders must fall on whole UTC hours.
     """
-    start = site_clock.day_bounds(first_date)[0]
-    end = site_clock.night_bounds(last_date)[1]
-    hours = {row.t: row for row in series.noise_rollups(start, end, site=site.name, source=source)}
-    rules = validity or Validity()
+    start = min(site_clock.day_bounds(first_date)[0], _at(site_clock, first_date, 7))
+    end = max(site_clock.night_bounds(last_date)[1], _at(site_clock, last_date + _DAY, 7))
+    rows = series.noise_rollups(start, end, site=site.name, source=source)
+    hours = {row.t: row for row in cut_hours(series, rows, exclusions)}
+    judge = _Judge(site, site_clock, hours, now, validity or Validity.of(site))
+    return [judge.day(day) for day in _dates(first_date, last_date)]
 
-    def judged(day: date, period: LimitPeriod, bounds: tuple[datetime, datetime]) -> PeriodLevel:
-        rows = [hours[t] for t in _hours(*bounds) if t in hours]
-        return judge_period(rows, bounds, period_limit(site, period, day), now=now, validity=rules)
 
-    return [
-        NoiseDay(
-            day,
-            judged(day, "day", site_clock.day_bounds(day)),
-            judged(day, "night", site_clock.night_bounds(day)),
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    site: Site
+    clock: SiteClock
+    hours: Mapping[datetime, NoiseHour]
+    now: datetime | None
+    validity: Validity
+
+    def day(self, day: date) -> NoiseDay:
+        by_day = self._period(day, "day", *self.clock.day_bounds(day))
+        by_night = self._period(day, "night", *self.clock.night_bounds(day))
+        both = _levels_of_complete(by_day, by_night)
+        day_h, night_h = float(by_day.hours), float(by_night.hours)
+        eu_day, eu_evening, eu_night = (
+            self._eu_level(day, *span) for span in ((7, 19, 12), (19, 23, 4), (23, 31, 8))
         )
-        for day in _dates(first_date, last_date)
-    ]
+        eu = (
+            lden(eu_day, eu_evening, eu_night)
+            if eu_day is not None and eu_evening is not None and eu_night is not None
+            else None
+        )
+        return NoiseDay(
+            day, by_day, by_night, ldn(*both, day_h=day_h, night_h=night_h) if both else None, eu, eu_night
+        )
 
+    def _period(self, day: date, period: LimitPeriod, start: datetime, end: datetime) -> PeriodLevel:
+        stats = period_stats(self.hours, start, end, self.validity.hour_share)
+        limit = period_limit(self.site, period, day)
+        share = self.validity.day_share if period == "day" else self.validity.night_share
+        reason = self._incomplete(stats, end, share)
+        verdict: PeriodVerdict = (
+            "incomplete" if reason or stats.laeq_db is None else limit.judge(stats.laeq_db)
+        )
+        return PeriodLevel(
+            stats.laeq_db, stats.valid_share, stats.hours_counted, stats.hours, limit, verdict, reason, stats
+        )
 
-def judge_period(
-    rows: Sequence[NoiseHour], bounds: tuple[datetime, datetime], limit: LimitRow, *,
-    now: datetime | None, validity: Validity,
-) -> PeriodLevel:  # fmt: skip
-    """Average a period's hours and judge it; ``rows`` are those of its hours that are known."""
-    hours = round((bounds[1] - bounds[0]) / _HOUR)
-    counted = [row for row in rows if row.laeq_db is not None and row.valid_share >= validity.hour_share]
-    mean = energy_mean(
-        (row.laeq_db for row in counted if row.laeq_db is not None), [row.valid_s for row in counted]
-    )
-    valid_share = sum(row.valid_s for row in rows) / (hours * 3600.0)
-    reason = _incomplete(rows, counted, hours, over=now is None or now >= bounds[1], validity=validity)
-    verdict: PeriodVerdict = "incomplete" if reason or mean is None else limit.judge(mean)
-    return PeriodLevel(mean, min(1.0, valid_share), len(counted), hours, limit, verdict, reason)
+    def _eu_level(self, day: date, from_h: int, to_h: int, hours: int) -> float | None:
+        start = _at(self.clock, day, from_h)
+        end = _at(self.clock, day + _DAY, to_h - 24) if to_h > 24 else _at(self.clock, day, to_h)
+        stats = period_stats(self.hours, start, end, self.validity.hour_share)
+        over = self.now is None or self.now >= end
+        return stats.laeq_db if over and stats.hours_counted >= hours * self.validity.night_share else None
+
+    def _incomplete(self, stats: PeriodStats, end: datetime, share: float) -> IncompleteReason:
+        if self.now is not None and self.now < end:
+            return "not_over"
+        if all(one.reason == "no_data" for one in stats.uncounted) and stats.hours_counted == 0:
+            return "no_data"
+        return "" if stats.hours_counted >= stats.hours * share else "too_few_valid_hours"
 
 
 def water_days(
@@ -137,7 +172,7 @@ def water_days(
     somewhere in the range.
     """
     start = site_clock.midnight(first_date)
-    end = site_clock.midnight(last_date + timedelta(days=1))
+    end = site_clock.midnight(last_date + _DAY)
     by_day: dict[str, dict[date, list[WaterHour]]] = defaultdict(lambda: defaultdict(list))
     for row in series.water_rollups(start, end, site=site, source=meter):
         by_day[row.source][site_clock.local(row.t).date()].append(row)
@@ -149,24 +184,21 @@ def water_days(
 
 
 def _water_day(clock: SiteClock, meter: str, day: date, rows: Iterable[WaterHour]) -> WaterDay:
-    hours = round((clock.midnight(day + timedelta(days=1)) - clock.midnight(day)) / _HOUR)
+    hours = round((clock.midnight(day + _DAY) - clock.midnight(day)) / _HOUR)
     known = [row.volume_l for row in rows if row.volume_l is not None]
     return WaterDay(day, meter, sum(known) if known else None, len(known) / hours)
 
 
-def _incomplete(
-    rows: Sequence[NoiseHour], counted: Sequence[NoiseHour], hours: int, *, over: bool, validity: Validity
-) -> IncompleteReason:
-    if not over:
-        return "not_over"
-    if not rows:
-        return "no_data"
-    return "" if len(counted) >= hours * validity.period_share else "too_few_valid_hours"
+def _levels_of_complete(day: PeriodLevel, night: PeriodLevel) -> tuple[float, float] | None:
+    complete = day.verdict != "incomplete" and night.verdict != "incomplete"
+    if not complete or day.laeq_db is None or night.laeq_db is None:
+        return None
+    return day.laeq_db, night.laeq_db
 
 
 def _dates(first: date, last: date) -> list[date]:
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 
-def _hours(start: datetime, end: datetime) -> list[datetime]:
-    return [start + n * _HOUR for n in range(round((end - start) / _HOUR))]
+def _at(clock: SiteClock, day: date, hour: int) -> datetime:
+    return datetime.combine(day, time(hour), ZoneInfo(clock.zone)).astimezone(UTC)

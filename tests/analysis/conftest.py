@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from store.registry.database import Registry
+from store.series.duckdb_store import DuckDbStore
 from tests.analysis.quarter import furnish
 from tests.analysis.receivers import Mailbox, Webhook, mail_server, webhook_server
 
@@ -22,6 +23,13 @@ def webhook() -> Iterator[Webhook]:
 def mailbox() -> Iterator[Mailbox]:
     with mail_server() as box:
         yield box
+
+
+@pytest.fixture
+def series(tmp_path: Path) -> Iterator[DuckDbStore]:
+    store = DuckDbStore(tmp_path / "series.duckdb", memory_mb=256, threads=1)
+    yield store
+    store.close()
 
 
 @pytest.fixture

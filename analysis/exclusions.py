@@ -1,0 +1,136 @@
+"""Times that are left out of noise averages after the fact: bad weather, or by hand with a reason.
+
+What a device flags by itself (its own rain or wind sensor) is left out by the store already. Here come the site's
+weather station, which reports by ``weather`` events over MQTT, and the exclusions that a person makes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from analysis.energy import energy_mean
+from analysis.standards import standards
+from store.registry.models import Exclusion
+from store.series.interface import EventRow, NoiseHour, NoiseWindow, SeriesStore
+
+REASONS: Final = ("rain", "snow", "lightning", "wind", "other")
+_HOUR: Final = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From ``start`` to ``end`` (UTC) what ``source`` measured (``None``: every device of the site) is left out."""
+
+    start: datetime
+    end: datetime
+    reason: str
+    source: str | None = None
+
+
+def spans_of(session: Session, series: SeriesStore, site: str, start: datetime, end: datetime) -> list[Span]:
+    """Return everything that is left out of a site's range: by hand and by its weather station."""
+    rows = session.scalars(
+        select(Exclusion).where(
+            Exclusion.site == site,
+            Exclusion.starts_at < end,
+            Exclusion.ends_at > start,
+            Exclusion.revoked_at.is_(None),
+        )
+    )
+    by_hand = [Span(row.starts_at, row.ends_at, row.reason, row.source) for row in rows]
+    holds = timedelta(seconds=standards().number("validity.weather_holds"))
+    events = series.events(start - holds, end, site=site, kind="weather", limit=100_000)
+    return by_hand + weather_spans(events, end)
+
+
+def weather_spans(events: Iterable[EventRow], end: datetime) -> list[Span]:
+    """Turn a weather station's events into spans. Pure.
+
+    ``detail`` has ``wind_ms`` and either ``rain`` (true or false) or ``rain_mm_h``. An observation holds until the
+    next one, at most for the preset ``validity.weather_holds``; wind counts from ``validity.wind_ms`` on.
+    """
+    holds = timedelta(seconds=standards().number("validity.weather_holds"))
+    limit_ms = standards().number("validity.wind_ms")
+    ordered = sorted(events, key=lambda one: one.t)
+    spans: list[Span] = []
+    for one, following in zip(ordered, [*ordered[1:], None], strict=True):
+        until = min(one.t + holds, following.t if following else end)
+        reason = _bad_weather(one, limit_ms)
+        if reason and until > one.t:
+            if spans and spans[-1].end == one.t and spans[-1].reason == reason:
+                spans[-1] = replace(spans[-1], end=until)
+            else:
+                spans.append(Span(one.t, until, reason))
+    return spans
+
+
+def cut_hours(series: SeriesStore, rows: Sequence[NoiseHour], spans: Sequence[Span]) -> list[NoiseHour]:
+    """Return hour rows without ``spans``: level, maximum and valid time of a row that one touches are of the rest.
+
+    What is left is read from the seconds again. Percentiles of such an hour are left out rather than guessed: its
+    histogram cannot be cut.
+    """
+    if not spans:
+        return list(rows)
+    return [_cut(series, row, touching) if (touching := _touching(row, spans)) else row for row in rows]
+
+
+def _touching(row: NoiseHour, spans: Sequence[Span]) -> list[Span]:
+    end = row.t + _HOUR
+    return [s for s in spans if s.start < end and s.end > row.t and s.source in (None, row.source)]
+
+
+def _cut(series: SeriesStore, row: NoiseHour, spans: Sequence[Span]) -> NoiseHour:
+    left = [
+        window
+        for start, end in _remaining(row.t, row.t + _HOUR, spans)
+        for window in series.noise_windows(start, end, site=row.site)
+        if window.source == row.source
+    ]
+    valid = [window for window in left if window.laeq_db is not None]
+    excluded = dict(row.excluded_s)
+    for span in spans:
+        seconds = (min(span.end, row.t + _HOUR) - max(span.start, row.t)).total_seconds()
+        excluded[span.reason] = excluded.get(span.reason, 0.0) + seconds
+    valid_s = sum(window.valid_s for window in valid)
+    return replace(
+        row, laeq_db=energy_mean(_levels(valid), [window.valid_s for window in valid]),
+        lafmax_db=max((window.lafmax_db for window in valid if window.lafmax_db is not None), default=None),
+        l5_db=None, l10_db=None, l50_db=None, l90_db=None, l95_db=None, lafmin_db=None, sd_db=None,
+        ln_from="none", laf_bins=(), laf_counts=(), valid_s=valid_s, valid_share=valid_s / 3600.0,
+        excluded_s=excluded,
+    )  # fmt: skip
+
+
+def _remaining(start: datetime, end: datetime, spans: Iterable[Span]) -> list[tuple[datetime, datetime]]:
+    """Return what is left of a stretch, cut to whole seconds: a second that is touched goes."""
+    left: list[tuple[datetime, datetime]] = []
+    at = start
+    for span in sorted(spans, key=lambda one: one.start):
+        cut_at = span.start.replace(microsecond=0)
+        if cut_at > at:
+            left.append((at, cut_at))
+        whole = span.end.replace(microsecond=0)
+        at = max(at, whole if whole == span.end else whole + timedelta(seconds=1))
+    if at < end:
+        left.append((at, end))
+    return left
+
+
+def _levels(windows: Iterable[NoiseWindow]) -> list[float]:
+    return [window.laeq_db for window in windows if window.laeq_db is not None]
+
+
+def _bad_weather(event: EventRow, limit_ms: float) -> str:
+    rain_mm_h, wind_ms = event.detail.get("rain_mm_h"), event.detail.get("wind_ms")
+    if event.detail.get("rain") is True or (isinstance(rain_mm_h, int | float) and rain_mm_h > 0.0):
+        return "rain"
+    if isinstance(wind_ms, int | float) and wind_ms >= limit_ms:
+        return "wind"
+    return ""

@@ -1,0 +1,116 @@
+"""The record of a source check that a case file needs: who, where, when, with what, and every step to the verdict."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy.orm import Session
+
+from analysis.limits import site_clock
+from analysis.source_check import (
+    CheckImpossible,
+    CheckResult,
+    Measured,
+    NightNoise,
+    Standard,
+    Where,
+    check,
+    measure,
+)
+from contract.sitetime import Period
+from store.registry.models import Device, Site, SourceCheck
+from store.series.interface import EventRow, SeriesStore
+
+_EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRequest:
+    """What a person asks for: the times with the source on and off (UTC), what the source is, and the standard."""
+
+    site: str
+    device: str
+    suspect: str
+    on: tuple[tuple[datetime, datetime], ...]
+    off: tuple[tuple[datetime, datetime], ...]
+    standard: Standard
+    zone_class: str
+    where: Where = "boundary"
+    night_noise: NightNoise | None = None
+    note: str = ""
+
+
+def run_check(
+    session: Session, series: SeriesStore, request: CheckRequest, *, who: str, now: datetime
+) -> SourceCheck:
+    """Measure, judge and keep the record. Raises ``CheckImpossible`` with what to do.
+
+    All times must lie in the same period, day or night, since it decides the limit.
+    """
+    site = session.get(Site, request.site)
+    device = session.get(Device, (request.site, request.device))
+    if site is None or device is None:
+        raise CheckImpossible(f"there is no device {request.device!r} at {request.site!r}")
+    if not request.on or not request.off:
+        raise CheckImpossible("a check needs at least one time with the source on and one with it off")
+    period = _one_period(site, request)
+    on, off = (
+        measure(series, request.site, request.device, windows) for windows in (request.on, request.off)
+    )
+    result = check(
+        on, off, standard=request.standard, zone_class=request.zone_class, period=period, where=request.where,
+        night_noise=request.night_noise,
+    )  # fmt: skip
+    row = SourceCheck(
+        site=request.site, device=request.device, made_at=now, made_by=who, asked=_plain(asdict(request)),
+        result=_record(series, request, device, period, on, off, result),
+    )  # fmt: skip
+    session.add(row)
+    session.flush()
+    return row
+
+
+def _one_period(site: Site, request: CheckRequest) -> Period:
+    clock = site_clock(site)
+    second = timedelta(seconds=1)
+    moments = (t for start, end in (*request.on, *request.off) for t in (start, end - second))
+    periods: set[Period] = {clock.period(t) for t in moments}
+    if len(periods) != 1:
+        raise CheckImpossible("the times lie partly in the day and partly in the night: check each by itself")
+    return periods.pop()
+
+
+def _record(
+    series: SeriesStore, request: CheckRequest, device: Device, period: Period, on: Measured, off: Measured,
+    result: CheckResult,
+) -> dict[str, Any]:  # fmt: skip
+    first = min(start for start, _ in (*request.on, *request.off))
+    calibrations = series.events(
+        _EVER, first, site=request.site, device=request.device, kind="calibration", limit=1
+    )
+    return _plain(
+        {
+            **asdict(result),
+            "limit": result.limit,
+            "max_limit": result.max_limit,
+            "correction_source": result.correction_source,
+            "period": period,
+            "on": asdict(on),
+            "off": asdict(off),
+            "calibration": _calibration(calibrations),
+            "type_approved": device.type_approved,
+            "indicative": not device.type_approved,
+        }
+    )
+
+
+def _calibration(events: list[EventRow]) -> dict[str, Any] | None:
+    return {"t": events[0].t, "detail": dict(events[0].detail)} if events else None
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold, times in ISO 8601."""
+    return msgspec.json.decode(msgspec.json.encode(value))
