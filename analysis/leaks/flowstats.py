@@ -22,12 +22,14 @@ MOVING_H: Final = 96.0
 """For so long never two hours in a row without flow: a drip of less than the register's step an hour."""
 DRAWN_L: Final = (900.0, 1000.0)
 """Litres in one hour, in two."""
+TWIN_LPH: Final = 300.0
+"""Two hours in a row with the same flow, as a pipe has it and hands at a tap have not."""
 
 SPANS_H: Final = tuple(float(hours) for hours, _ in FLOORS)
 MOVING: Final = len(FLOORS)
 DRAWN_1H: Final = MOVING + 1
-DRAWN_2H: Final = MOVING + 2
-FIRST_BAND: Final = MOVING + 3
+TWIN: Final = DRAWN_1H + len(DRAWN_L)
+FIRST_BAND: Final = TWIN + 1
 COUNT: Final = FIRST_BAND + len(BANDS)
 
 _BAND_LOWEST: Final = tuple(lowest for lowest, _ in BANDS)
@@ -35,17 +37,22 @@ _BAND_LOWEST: Final = tuple(lowest for lowest, _ in BANDS)
 
 def measure(trace: FlowTrace, step_l: float) -> list[float]:
     """Return the vector as it stands at the trace's end: floors, moving time, litres drawn, hours in bands."""
-    newest = trace.newest(2.0)
-    last = newest[-1]
-    moving = trace.moving_h(2) if last.lph > 0.0 else 0.0
+    moving = trace.moving_h(2) if trace.hours[-1].lph > 0.0 else 0.0
     bands = trace.bands(BAND_SPAN_H, _BAND_LOWEST, step_l)
     return [
-        *trace.floors(SPANS_H), moving, _drawn_in_1h(trace), sum(h.lph * h.hours for h in newest if not h.is_gap),
-        *(float(band.count) for band in bands),
+        *trace.floors(SPANS_H), moving, *(_drawn(trace, hours) for hours in range(1, len(DRAWN_L) + 1)),
+        _twin(trace), *(float(band.count) for band in bands),
     ]  # fmt: skip
 
 
-def _drawn_in_1h(trace: FlowTrace) -> float:
-    """Return the litres of the newest interval; of a gap, the share that an hour of it must have had at least."""
-    last = trace.hours[-1]
-    return last.lph if last.is_gap else last.lph * last.hours
+def _drawn(trace: FlowTrace, hours: int) -> float:
+    """Return the litres of the newest hours; of a gap, the share that one hour of it must have had at least."""
+    if hours == 1 and trace.hours[-1].is_gap:
+        return trace.hours[-1].lph
+    return sum(hour.lph * hour.hours for hour in trace.newest(float(hours)) if not hour.is_gap)
+
+
+def _twin(trace: FlowTrace) -> float:
+    """Return the lower flow of the newest two hours if they are alike to 5 %, else 0."""
+    two = [hour.lph for hour in trace.newest(2.0) if not hour.is_gap]
+    return min(two) if len(two) == 2 and max(two) <= 1.05 * min(two) else 0.0

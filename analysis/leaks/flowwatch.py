@@ -96,6 +96,9 @@ class FlowWatch(msgspec.Struct):
             usual = self.past.highest(index)
             ratio = stats[index] / max(least, usual * _DRAWN_FACTOR)
             found.append(_Excess(ratio, float(hours), stats[index] / hours, usual / hours))
+        usual = self.past.highest(flowstats.TWIN)
+        twin = stats[flowstats.TWIN]
+        found.append(_Excess(twin / max(flowstats.TWIN_LPH, usual * _FLOOR_FACTOR), 2.0, twin, usual))
         best = max(found)
         return best if best.ratio >= 1.0 else None
 
