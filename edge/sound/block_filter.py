@@ -82,7 +82,8 @@ class StateSpace:
 
     def at_rest(self, value: float) -> FloatArray:
         """Return the state after a constant input."""
-        return value * np.linalg.solve((np.eye(self.order) - self.a).T, self.b)
+        settled = np.linalg.solve((np.eye(self.order) - self.a).T, self.b)
+        return np.asarray(value * settled, dtype=np.float64)
 
 
 class Track:
@@ -159,38 +160,58 @@ class _Scan:
         return self._levels[level]
 
 
-class BlockFilter:
-    """Second-order sections on a stream, any number of samples a call."""
+class Scratch:
+    """Room for outputs, kept since to get memory anew costs more than to filter; filters may share one."""
 
-    def __init__(self, sections: FloatArray) -> None:
+    def __init__(self) -> None:
+        self._rooms = (np.empty(0), np.empty(0))
+
+    def rooms(self, count: int) -> tuple[FloatArray, FloatArray]:
+        """Return two arrays of ``count`` numbers with whatever is in them."""
+        if count > len(self._rooms[0]):
+            self._rooms = (aligned(count), aligned(count))
+        return self._rooms[0][:count], self._rooms[1][:count]
+
+
+class BlockFilter:
+    """Second-order sections on a stream. Of the output it makes only every ``keep``-th sample, from the first on."""
+
+    def __init__(self, sections: FloatArray, *, keep: int = 1, scratch: Scratch | None = None) -> None:
+        if BLOCK % keep:
+            raise ValueError(f"keep = {keep} does not divide a block of {BLOCK}")
         self._system = StateSpace.of_sections(sections)
         self._track = Track(self._system)
-        self._response = self._system.toeplitz(BLOCK)
-        self._from_state = self._system.observed(BLOCK)
-        self._output = np.empty(0)
-        self._part = np.empty(0)
+        self._keep = keep
+        self._response = np.ascontiguousarray(self._system.toeplitz(BLOCK)[:, ::keep])
+        self._from_state = np.ascontiguousarray(self._system.observed(BLOCK)[:, ::keep])
+        self._scratch = scratch or Scratch()
 
-    def preset(self, value: float) -> None:
-        """Forget the past and take it that the input has been constant."""
+    def preset(self, value: float) -> float:
+        """Forget the past and take it that the input has been constant. Return the output that it has led to."""
         self._track.state = self._system.at_rest(value)
+        return float(self._track.state @ self._system.c + value * self._system.d)
 
     def process(self, samples: FloatArray) -> FloatArray:
-        """Return the output. The array is the filter's own and holds until its next call."""
-        count = len(samples) // BLOCK
+        """Return the output for any number of samples (a multiple of ``keep``).
+
+        The array is room of the filter's scratch and holds until that is used again.
+        """
+        keep, total = self._keep, len(samples)
+        if total % keep:
+            raise ValueError(f"{total} samples are not a multiple of {keep}")
+        count, width = total // BLOCK, BLOCK // keep
         whole = count * BLOCK
-        if len(samples) > len(self._output):  # kept, since to get memory anew costs more than to filter
-            self._output, self._part = aligned(len(samples)), aligned(len(samples))
-        output = self._output[: len(samples)]
+        output, part = self._scratch.rooms(total // keep)
         if count:
-            blocks = samples[:whole].reshape(count, BLOCK)
-            states = self._track.through(blocks)
-            into = product(blocks, self._response, out=output[:whole].reshape(count, BLOCK))
-            into += product(states[:-1], self._from_state, out=self._part[:whole].reshape(count, BLOCK))
+            states = self._track.through(samples[:whole].reshape(count, BLOCK))
+            into = output[: count * width].reshape(count, width)
+            product(samples[:whole].reshape(count, BLOCK), self._response, out=into)
+            into += product(states[:-1], self._from_state, out=part[: count * width].reshape(count, width))
         rest = samples[whole:]
         if len(rest):
-            length = len(rest)
-            output[whole:] = rest @ self._response[:length, :length]
-            output[whole:] += self._track.state @ self._from_state[:, :length]
+            kept = len(rest) // keep
+            output[count * width :] = rest @ self._response[: len(rest), :kept]
+            output[count * width :] += self._track.state @ self._from_state[:, :kept]
             self._track.through_rest(rest)
         return output
 

@@ -38,10 +38,11 @@ class WeightingChain:
     """Weights sound at one rate.
 
     Both weightings block DC. They start in the state that the mean of the first tenth of a second would have led to,
-    so that an offset costs nothing. ``a_only`` leaves out C and S.
+    so that an offset costs nothing. ``correction`` are sections that go before both, ``a_only`` leaves out C and S.
     """
 
-    def __init__(self, rate_hz: int, *, a_only: bool = False) -> None:
+    def __init__(self, rate_hz: int, *, correction: FloatArray | None = None, a_only: bool = False) -> None:
+        self._correction = None if correction is None else BlockFilter(correction)
         self._a = BlockFilter(sections("A", rate_hz))
         self._c = None if a_only else BlockFilter(sections("C", rate_hz))
         self._f = Smoothing(F_TIME_S, rate_hz)
@@ -64,6 +65,8 @@ class WeightingChain:
         """Weight samples (full scale 1, contiguous)."""
         if self._fresh:
             self._preset(float(np.mean(samples[: self._window])))
+        if self._correction is not None:
+            samples = self._correction.process(samples)
         a = self._a.process(samples)
         squares = np.multiply(a, a, out=a)
         return Weighted(
@@ -74,6 +77,8 @@ class WeightingChain:
         )
 
     def _preset(self, offset: float) -> None:
+        if self._correction is not None:
+            offset = self._correction.preset(offset)
         self._a.preset(offset)
         if self._c is not None:
             self._c.preset(offset)

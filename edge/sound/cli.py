@@ -12,7 +12,7 @@ import click
 from edge.sound.settings import SampleFormat
 
 if TYPE_CHECKING:
-    from edge.sound.meter import MeteredSecond
+    from edge.sound.second import MeteredSecond
     from edge.sound.sources.base import Source
 
 
@@ -61,10 +61,7 @@ def measure(
     try:
         source: Source
         if file == "-":
-            raw = StdinSource(
-                rate_hz=rate_hz, format=form, channels=channels, channel=channel, deinterleave=deinterleave
-            )
-            source = PcmSource(raw)
+            source = PcmSource(StdinSource(rate_hz=rate_hz, format=form, channels=channels, channel=channel))
         else:
             source = SoundFileSource(Path(file), channel=channel, deinterleave=deinterleave)
         seconds = measured(source, full_scale_db=full_scale_db, start=start)

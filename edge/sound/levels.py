@@ -11,6 +11,8 @@ import numpy.typing as npt
 from contract.messages import LEVEL_FLOOR_DB
 from edge.sound.curves import FloatArray
 
+__all__ = ["LEVEL_DECIMALS", "LEVEL_FLOOR_DB", "energy_mean_db", "level_db", "levels_db"]
+
 LEVEL_DECIMALS = 3
 """Decimals with which a level leaves the device: rounding may never show in an average."""
 
@@ -24,9 +26,8 @@ def level_db(mean_square: float, full_scale_db: float) -> float:
 
 def levels_db(mean_square: npt.ArrayLike, full_scale_db: float) -> FloatArray:
     """Return the levels of an array of mean squares, as :func:`level_db`."""
-    energy = np.asarray(mean_square, dtype=np.float64)
-    with np.errstate(divide="ignore"):
-        return np.maximum(LEVEL_FLOOR_DB, full_scale_db + 10 * np.log10(np.maximum(energy, 0.0)))
+    least = 10 ** ((LEVEL_FLOOR_DB - full_scale_db) / 10)
+    return full_scale_db + 10 * np.log10(np.maximum(mean_square, least))
 
 
 def energy_mean_db(levels: Sequence[float], weights: Sequence[float] | None = None) -> float:

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from contract.flags import NOISE_EXCLUDED, NoiseFlag, names
 from edge.sound.levels import LEVEL_DECIMALS
-from edge.sound.meter import Limits, MeteredSecond, SoundLevelMeter
+from edge.sound.meter import Limits, SoundLevelMeter
+from edge.sound.second import MeteredSecond
 from edge.sound.sources.base import Gap, Source
 
 EXCEEDED_PERCENT: Final = (5, 10, 50, 90, 95)
@@ -59,7 +60,7 @@ class Summary:
         self._energy += second.measured_ms * 10 ** (second.laeq_db / 10)
         self._lafmax_db = max(self._lafmax_db, second.lafmax_db)
         self._lafmin_db = min(self._lafmin_db, second.lafmin_db)
-        self._lcpeak_db = max(self._lcpeak_db, second.lcpeak_db)
+        self._lcpeak_db = max(self._lcpeak_db, second.lcpeak_db or -math.inf)
         self._bins.append(second.laf_bins)
 
     def result(self) -> dict[str, object]:

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from contract.flags import NoiseFlag, names
-from contract.messages import LEVEL_FLOOR_DB, NoiseSecond
+from contract.flags import NoiseFlag
 from edge.sound.block_filter import BLOCK, sum_of_squares
 from edge.sound.chain import F_TIME_S, S_TIME_S, Weighted, WeightingChain
 from edge.sound.curves import FloatArray
-from edge.sound.levels import LEVEL_DECIMALS, level_db
+from edge.sound.levels import level_db, levels_db
+from edge.sound.second import LAF_RATE_HZ, MeteredSecond
 
-LAF_RATE_HZ: Final = 100
-"""LAF samples taken in a second for the statistical levels."""
-NO_FLAGS: Final = NoiseFlag(0)
 _OVERLOAD, _UNDER_RANGE, _SETTLING, _GAP, _STUCK = (
     flag.value
     for flag in (
@@ -51,59 +47,6 @@ class SecondLengths(Protocol):
 
 
 @dataclass(slots=True)
-class MeteredSecond:
-    """Levels of one second and what its minute needs of it. ``t`` is its start in seconds since 1970."""
-
-    t: int
-    measured_ms: int
-    flags: NoiseFlag
-    laeq_db: float
-    lceq_db: float | None
-    lzeq_db: float | None
-    lafmax_db: float
-    lafmin_db: float
-    laf_db: float
-    lasmax_db: float | None
-    lasmin_db: float | None
-    lcpeak_db: float | None
-    lae_db: float
-    laf_bins: npt.NDArray[np.int64]
-    """LAF samples of the second in 0.1 dB bins: bin i is [i/10, i/10 + 0.1) dB."""
-
-    def reading(self, extra: NoiseFlag = NO_FLAGS) -> NoiseSecond:
-        """Return the message, with flags that the meter itself cannot know."""
-        return NoiseSecond(
-            seq=0,
-            t=datetime.fromtimestamp(self.t, UTC),
-            laeq_db=_rounded(self.laeq_db),
-            lafmax_db=_rounded(self.lafmax_db),
-            lafmin_db=_rounded(self.lafmin_db),
-            laf_db=_rounded(self.laf_db),
-            lceq_db=_optional(self.lceq_db),
-            lzeq_db=_optional(self.lzeq_db),
-            lasmax_db=_optional(self.lasmax_db),
-            lasmin_db=_optional(self.lasmin_db),
-            lcpeak_db=_optional(self.lcpeak_db),
-            lae_db=_rounded(self.lae_db),
-            measured_ms=self.measured_ms,
-            flags=tuple(names(self.flags | extra)),  # type: ignore[arg-type]  # names are the literals
-        )
-
-
-def _bins(mean_squares: FloatArray, full_scale_db: float) -> npt.NDArray[np.int64]:
-    audible = np.maximum(mean_squares, 10 ** ((LEVEL_FLOOR_DB - full_scale_db) / 10))
-    return np.floor(100 * np.log10(audible) + 10 * full_scale_db).astype(np.int64)
-
-
-def _rounded(level: float) -> float:
-    return round(level, LEVEL_DECIMALS)
-
-
-def _optional(level: float | None) -> float | None:
-    return None if level is None else _rounded(level)
-
-
-@dataclass(slots=True)
 class _Sums:
     """What has been measured of a second so far."""
 
@@ -121,7 +64,9 @@ class _Sums:
     s_max: float = -np.inf
     s_min: float = np.inf
     settling: bool = False
+    began_anew: bool = False
     laf: list[FloatArray] = field(default_factory=list)
+    sound: list[FloatArray] = field(default_factory=list)
 
 
 class SoundLevelMeter:
@@ -129,20 +74,21 @@ class SoundLevelMeter:
 
     ``full_scale_db`` is the level of an RMS of 1. ``start`` is the time of the second in which the first sample
     lies, in seconds since 1970, and ``first_offset`` how many samples of it had passed. ``settle_s`` is for how
-    long a source rings after it was opened: seconds that touch it are flagged.
+    long a source rings after it was opened: seconds that touch it are flagged. ``correction`` are second-order
+    sections that make up for the microphone's frequency response. ``a_only`` measures A-weighted levels alone.
     """
 
     def __init__(
         self, rate_hz: int, *, full_scale_db: float = 120.0, start: int = 0, first_offset: int = 0,
         lengths: SecondLengths | None = None, limits: Limits = Limits(), settle_s: float = 0.0,
-        a_only: bool = False,
+        correction: FloatArray | None = None, a_only: bool = False,
     ) -> None:  # fmt: skip
         self._rate = rate_hz
         self._full_scale_db = full_scale_db
         self._lengths = lengths or (lambda _t: rate_hz)
         self._limits = limits
         self._a_only = a_only
-        self._chain = WeightingChain(rate_hz, a_only=a_only)
+        self._chain = WeightingChain(rate_hz, correction=correction, a_only=a_only)
         self._f_settled = round(_SETTLED_TIME_CONSTANTS * F_TIME_S * rate_hz)
         self._s_settled = round(_SETTLED_TIME_CONSTANTS * S_TIME_S * rate_hz)
         self._settle = round(settle_s * rate_hz)
@@ -154,6 +100,7 @@ class SoundLevelMeter:
         self._usual = (-1, -1)
         self._usual_places = (np.empty(0, np.int64), np.empty(0, np.int64))
         self._since_open = 0
+        self._anew = True
         self._pending: list[FloatArray] = []
         self._pending_samples = 0
 
@@ -169,10 +116,13 @@ class SoundLevelMeter:
 
     def push(self, samples: npt.ArrayLike) -> list[MeteredSecond]:
         """Take samples in; return the seconds that they complete."""
-        block = np.asarray(samples, dtype=np.float64)
-        if block.ndim != 1:
-            raise ValueError(f"one channel is wanted, got an array of {block.ndim} dimensions")
-        return list(self._take(block))
+        block = np.ascontiguousarray(samples, dtype=np.float64)
+        if np.ndim(samples) != 1:
+            raise ValueError(f"one channel is wanted, got an array of {np.ndim(samples)} dimensions")
+        done = list(self._take(block))
+        if self._pending:
+            self._pending[-1] = self._pending[-1].copy()  # the caller may use its array again
+        return done
 
     def skip(self, samples: int) -> list[MeteredSecond]:
         """Take note that so many samples were lost; return the seconds that end by it and were measured in part."""
@@ -189,6 +139,7 @@ class SoundLevelMeter:
     def restart(self, *, held: bool) -> None:
         """Begin anew after a gap: presets the weightings; unless ``held``, the time weightings start at nothing."""
         self._drain()
+        self._anew = True
         if held:
             self._chain.restart_filters()
         else:
@@ -218,22 +169,38 @@ class SoundLevelMeter:
             return
         samples = self._pending[0] if len(self._pending) == 1 else np.concatenate(self._pending)
         self._pending, self._pending_samples = [], 0
+        samples = self._checked(samples)
         self._measure(samples, self._chain.process(samples))
         self._passed += len(samples)
+
+    def _checked(self, samples: FloatArray) -> FloatArray:
+        """Note the extremes. A sample that is not a number would never leave the filters: it counts as overload."""
+        highest, lowest = float(samples.max()), float(samples.min())
+        if not np.isfinite(highest - lowest):
+            samples = np.where(np.isfinite(samples), samples, 0.0)
+            highest, lowest = np.inf, -np.inf
+        self._sums.highest = max(self._sums.highest, highest)
+        self._sums.lowest = min(self._sums.lowest, lowest)
+        return samples
 
     def _measure(self, samples: FloatArray, weighted: Weighted) -> None:
         sums = self._sums
         n = len(samples)
         sums.samples += n
-        sums.highest = max(sums.highest, float(samples.max()))
-        sums.lowest = min(sums.lowest, float(samples.min()))
+        sums.sound.append(samples)
+        sums.began_anew |= self._anew
+        self._anew = False
         sums.a += weighted.a_energy
         unsettled = max(0, self._f_settled - self._since_open)
         first = unsettled + -(unsettled + self._passed) % self._laf_step
         highest, lowest, laf = weighted.f.read(*self._laf_places(first, n))
         if unsettled:
             lowest = float(weighted.f.values()[unsettled:].min(initial=np.inf))
-        sums.f_max, sums.f_min, sums.f_last = max(sums.f_max, highest), min(sums.f_min, lowest), weighted.f.last
+        sums.f_max, sums.f_min, sums.f_last = (
+            max(sums.f_max, highest),
+            min(sums.f_min, lowest),
+            weighted.f.last,
+        )
         sums.laf.append(laf)
         if weighted.c is not None:
             sums.z_sum += float(samples.sum())
@@ -282,7 +249,9 @@ class SoundLevelMeter:
             lasmin_db=self._db(sums.s_min) if has_s else None,
             lcpeak_db=None if self._a_only else self._db(sums.c_peak**2),
             lae_db=self._db(sums.a / self._rate),
-            laf_bins=_bins(laf, self._full_scale_db),
+            laf_samples_db=levels_db(laf, self._full_scale_db),
+            sound=sums.sound,
+            began_anew=sums.began_anew,
         )
 
     def _db(self, mean_square: float) -> float:

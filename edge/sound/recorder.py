@@ -5,45 +5,102 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
-from contract.flags import NoiseFlag
+from contract.flags import NOISE_EXCLUDED, NoiseFlag
 from contract.messages import EdgeEvent, Reading
-from edge.sound.meter import NO_FLAGS, MeteredSecond
+from edge.sound.curves import FloatArray
+from edge.sound.event_shape import shape
 from edge.sound.minutes import MinuteBuilder
+from edge.sound.octaves import LOWEST_BAND
+from edge.sound.second import NO_FLAGS, MeteredSecond
+from edge.sound.settings import SoundEventSettings
+from edge.sound.sound_events import EventDetector, SoundEvent
+from edge.sound.spectrum import SpectrumLedger
 
 Detail = dict[str, str | int | float | bool | list[float | None] | None]
 
 
 class Recorder:
-    """Hands seconds, minutes and events to the outbox. ``flags`` tells what only the device knows of a second."""
+    """Hands seconds, minutes and events to the outbox.
+
+    ``flags`` tells what only the device knows of a second. ``spectrum_rate_hz`` is the sampling rate where bands are
+    wanted, ``offsets_db`` is added to each of them.
+    """
 
     def __init__(
-        self, emit: Callable[[Reading], object], flags: Callable[[int], NoiseFlag] = lambda _t: NO_FLAGS
-    ) -> None:
+        self, emit: Callable[[Reading], object], *, full_scale_db: float,
+        flags: Callable[[int], NoiseFlag] = lambda _t: NO_FLAGS, spectrum_rate_hz: int | None = None,
+        offsets_db: FloatArray | None = None, events: SoundEventSettings | None = None,
+    ) -> None:  # fmt: skip
         self._emit = emit
         self._flags = flags
-        self._minutes = MinuteBuilder()
+        self._full_scale_db = full_scale_db
+        self._offsets_db = offsets_db
+        self._minutes = MinuteBuilder(full_scale_db, offsets_db)
+        self._spectrum = None if spectrum_rate_hz is None else SpectrumLedger(spectrum_rate_hz)
+        self._detector = EventDetector(events) if events is not None and events.enabled else None
         self._overloaded = False
 
     def seconds(self, metered: Iterable[MeteredSecond]) -> None:
         """Take seconds in the order of time."""
         for second in metered:
-            extra = self._flags(second.t)
-            self._emit(second.reading(extra))
-            for minute in self._minutes.add(second, extra):
-                self._emit(minute)
-            self._tell_overload(second)
+            self._second(second, second.flags | self._flags(second.t))
 
     def finish(self) -> None:
         """Hand over the minute under way."""
-        for minute in self._minutes.flush():
-            self._emit(minute)
+        self._close_minute()
 
     def event(self, kind: str, t: float, detail: Detail) -> None:
         """Hand over an event; ``t`` in seconds since 1970."""
         self._emit(EdgeEvent(seq=0, t=datetime.fromtimestamp(t, UTC), kind=kind, detail=detail))
 
+    # -- inside ------------------------------------------------------------------------------------------------
+
+    def _second(self, second: MeteredSecond, flags: NoiseFlag) -> None:
+        if self._minutes.ended_before(second.t):
+            self._close_minute()
+        accounts = [self._minutes.add(second, flags).bands]
+        finished: SoundEvent | None = None
+        if self._detector is not None:
+            look = self._detector.update(second, valid=not flags & NOISE_EXCLUDED)
+            finished = look.finished
+            accounts += [one.bands for one in (look.under_way,) if one is not None]
+        if self._spectrum is not None:
+            self._spectrum.add(second, accounts)
+        self._emit(second.reading(flags))
+        self._tell_overload(second)
+        if finished is not None:
+            self._tell_sound_event(finished)
+        if second.t % 60 == 59:
+            self._close_minute()
+
+    def _close_minute(self) -> None:
+        if self._spectrum is not None:
+            self._spectrum.settle()
+        minute = self._minutes.close()
+        if minute is not None:
+            self._emit(minute)
+
     def _tell_overload(self, second: MeteredSecond) -> None:
         overloaded = NoiseFlag.OVERLOAD in second.flags
         if overloaded and not self._overloaded:
-            self.event("overload", second.t, {"lcpeak_db": round(second.lcpeak_db, 1)})
+            peak = None if second.lcpeak_db is None else round(second.lcpeak_db, 1)
+            self.event("overload", second.t, {"lcpeak_db": peak})
         self._overloaded = overloaded
+
+    def _tell_sound_event(self, event: SoundEvent) -> None:
+        if self._spectrum is not None:
+            self._spectrum.settle()
+        lae, duration = event.lae_db, event.duration_s
+        levels = event.bands.levels_db(self._full_scale_db, self._offsets_db)
+        detail: Detail = {
+            "duration_s": round(duration, 2),
+            "lae_db": round(lae, 1),
+            "lafmax_db": round(event.lafmax_db, 1),
+            "background_db": round(event.background_db, 1),
+            "ending": event.ending,
+            **shape(event, levels),
+        }
+        if levels:
+            detail["first_band"] = LOWEST_BAND
+            detail["bands_db"] = [None if level is None else round(level, 1) for level in levels]
+        self.event("sound_event", event.starts, detail)

@@ -30,7 +30,7 @@ class FileSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     pace: Literal["real", "fast"] = "real"
     """``real``: as fast as the clock runs. ``fast``: as fast as the machine can."""
     deinterleave: bool = False
-    """Take every second sample only: for recordings of a stereo stream as if it were mono."""
+    """The recording is a stereo stream that was stored as mono: take the first of each two samples."""
 
 
 class SceneSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="scene"):
@@ -55,8 +55,6 @@ class PortAudioSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     format: Literal["s16", "s24", "s32", "float32"] = "s32"
     settle_s: Annotated[float, Meta(ge=0, le=60)] = 1.0
     """For how long the microphone rings after it was opened; these seconds are flagged ``settling``."""
-    deinterleave: bool = False
-    """Take every second sample only (see docs/sound.md on I2S microphones)."""
 
     def __post_init__(self) -> None:
         if self.channels is not None and self.channels < self.channel:
@@ -71,7 +69,6 @@ class StdinSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     channels: Channel = 1
     channel: Channel = 1
     settle_s: Annotated[float, Meta(ge=0, le=60)] = 0.0
-    deinterleave: bool = False
 
     def __post_init__(self) -> None:
         if self.channels < self.channel:
@@ -79,6 +76,24 @@ class StdinSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 SourceSettings = FileSource | SceneSource | PortAudioSource | StdinSource
+
+
+class SoundEventSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a sound is an event of its own."""
+
+    enabled: bool = True
+    margin_db: Annotated[float, Meta(ge=3, le=60)] = 12.0
+    """LAF above the background's L90 by so much."""
+    at_least_db: Annotated[float, Meta(ge=0, le=150)] = 50.0
+    """Softer sounds are no events, however quiet the background."""
+    for_s: Annotated[float, Meta(ge=0.05, le=60)] = 0.5
+    """It lasts at least so long."""
+    hold_s: Annotated[float, Meta(ge=0.1, le=60)] = 2.0
+    """It has ended when LAF was below for so long: the barks of one dog are one event."""
+    background_s: Annotated[int, Meta(ge=30, le=7200)] = 600
+    """Time over which the background's L90 is taken."""
+    longest_s: Annotated[int, Meta(ge=1, le=7200)] = 600
+    """An event is cut after that."""
 
 
 class NoiseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -97,6 +112,8 @@ class NoiseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """A-weighted self noise of the microphone: seconds below it are flagged ``under_range``."""
     spectrum: bool = True
     """Measure 1/3-octave bands each minute."""
+    events: SoundEventSettings = SoundEventSettings()
+    """When a sound stands out as an event of its own."""
 
     def resolved(self, base: Path) -> NoiseSettings:
         """Return the settings with relative paths taken from ``base``."""

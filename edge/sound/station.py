@@ -39,7 +39,6 @@ class Station:
         self._clock = clock
         self._emit = emit
         self._folder = folder
-        self._recorder = Recorder(emit)
         self._live_late_s = 0.0
 
     def run(self, stop: threading.Event) -> None:
@@ -62,13 +61,14 @@ class Station:
         start = math.ceil(self._now()) if settings.start_at is None else settings.start_at.timestamp()
         offset = round((start % 1) * source.rate_hz)
         meter = self._meter(source.rate_hz, source.clip, start=math.floor(start), first_offset=offset)
+        recorder = self._recorder(source.rate_hz)
         for sound in source.stream(stop):
             if isinstance(sound, Gap):
                 continue
-            self._recorder.seconds(meter.push(sound.samples))
+            recorder.seconds(meter.push(sound.samples))
             if settings.pace == "real" and not wait_until(meter.t, self._clock, stop):
                 break
-        self._recorder.finish()
+        recorder.finish()
 
     # -- a scene -----------------------------------------------------------------------------------------------
 
@@ -79,19 +79,20 @@ class Station:
         t = math.ceil(self._now())
         history = self._history(settings, scene, t, stop)
         meter = self._meter(scene.rate_hz, 1.0, start=t)
+        recorder = self._recorder(scene.rate_hz)
         while wait_until(t + 1, self._clock, stop):
             late_s = (self._now() - (t + 1)) / self._clock.speed
             self._live_late_s = late_s
             if late_s > _LATE_MOST_S:
                 now = math.floor(self._now())
-                self._recorder.seconds(meter.skip((now - t) * scene.rate_hz))
-                self._recorder.event("gap", t, {"reason": "the machine is too slow", "seconds": now - t})
+                recorder.seconds(meter.skip((now - t) * scene.rate_hz))
+                recorder.event("gap", t, {"reason": "the machine is too slow", "seconds": now - t})
                 meter.restart(held=False)
                 t = now
                 continue
-            self._recorder.seconds(meter.push(scene.second(t)))
+            recorder.seconds(meter.push(scene.second(t)))
             t += 1
-        self._recorder.finish()
+        recorder.finish()
         if history is not None:
             history.join(timeout=5.0)
 
@@ -110,7 +111,7 @@ class Station:
 
         def work() -> None:
             try:
-                history.run(scene, meter, Recorder(self._emit), stop)
+                history.run(scene, meter, self._recorder(scene.rate_hz), stop)
             except Exception:  # the present goes on without its past; the next start tries again
                 log.exception("history failed")
 
@@ -121,18 +122,19 @@ class Station:
     # -- a microphone ------------------------------------------------------------------------------------------
 
     def _listen(self, source: Source, settle_s: float, stop: threading.Event) -> None:
+        recorder = self._recorder(source.rate_hz)
         meter: SoundLevelMeter | None = None
         lost_since: float | None = None
         for item in source.stream(stop):
             if isinstance(item, Gap):
                 if meter is not None:
-                    self._recorder.seconds(meter.finish())
+                    recorder.seconds(meter.finish())
                     meter = None
                 if lost_since is None:
                     lost_since = self._now()
                     log.warning("sound interrupted", reason=item.reason)
                     kind = "source_lost" if item.lost else "gap"
-                    self._recorder.event(kind, lost_since, {"reason": item.reason})
+                    recorder.event(kind, lost_since, {"reason": item.reason})
                 continue
             if meter is None:
                 began = (item.captured_at or self._now()) - len(item.samples) / source.rate_hz
@@ -145,10 +147,10 @@ class Station:
                     settle_s=settle_s,
                 )
                 if lost_since is not None:
-                    self._recorder.event("source_back", began, {"after_s": round(began - lost_since, 1)})
+                    recorder.event("source_back", began, {"after_s": round(began - lost_since, 1)})
                     lost_since = None
-            self._recorder.seconds(meter.push(item.samples))
-        self._recorder.finish()
+            recorder.seconds(meter.push(item.samples))
+        recorder.finish()
 
     # -- common to all -----------------------------------------------------------------------------------------
 
@@ -160,6 +162,13 @@ class Station:
         return SoundLevelMeter(
             rate_hz, full_scale_db=settings.full_scale_db, start=start, first_offset=first_offset,
             limits=limits, settle_s=settle_s,
+        )  # fmt: skip
+
+    def _recorder(self, rate_hz: int) -> Recorder:
+        settings = self._settings
+        return Recorder(
+            self._emit, full_scale_db=settings.full_scale_db,
+            spectrum_rate_hz=rate_hz if settings.spectrum else None, events=settings.events,
         )  # fmt: skip
 
     def _now(self) -> float:

@@ -29,3 +29,11 @@ def sections(letter: Letter, rate_hz: int) -> FloatArray:
 @cache
 def _table() -> dict[str, dict[str, list[list[float]]]]:
     return json.loads(DATA.read_text())["sections"]
+
+
+@cache
+def decimator_sections() -> FloatArray:
+    """Return the elliptic low-pass (n, 6) that goes before each halving of the rate in the octave cascade."""
+    found = np.array(json.loads(DATA.read_text())["decimator"])
+    found.setflags(write=False)
+    return found

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any, Final
 
-import numpy as np
 import structlog
 
 from edge.sound.settings import PortAudioSource, SampleFormat
@@ -51,7 +50,6 @@ class PortAudioInput:
         self._settings = settings
         self._now = now
         self._sd = load_portaudio()
-        self._step = 2 if settings.deinterleave else 1
         self._dtype, form = _FORMATS[settings.format]
         self._format: SampleFormat = form
         self._channels = settings.channels or settings.channel
@@ -59,7 +57,7 @@ class PortAudioInput:
     @property
     def rate_hz(self) -> int:
         """Sampling rate."""
-        return self._settings.rate_hz // self._step
+        return self._settings.rate_hz
 
     @property
     def clip(self) -> float:
@@ -119,7 +117,7 @@ class PortAudioInput:
                     opened.overrun.clear()
                     yield Gap("samples were lost (overrun)")
                 samples = decode(data, self._format, self._channels, self._settings.channel)
-                yield Sound(np.ascontiguousarray(samples[:: self._step]), at)
+                yield Sound(samples, at)
         finally:
             _close(opened.stream, self._sd)
         return ""

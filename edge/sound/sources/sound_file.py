@@ -37,7 +37,7 @@ class SoundFileSource:
                 )
             if file.frames == 0:
                 raise SourceError(f"{path} holds no sound")
-            self._rate = file.samplerate // self._step
+            self._rate = file.samplerate
             self._frames = file.frames // self._step
             self._clip = _CLIP.get(file.subtype, 1.0)
         self._block = max(self._step, int(block_s * self._rate) * self._step)

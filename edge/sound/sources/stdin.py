@@ -26,12 +26,11 @@ class PcmSource:
         self._settings = settings
         self._pipe = sys.stdin.buffer if pipe is None else pipe
         self._now = now
-        self._step = 2 if settings.deinterleave else 1
 
     @property
     def rate_hz(self) -> int:
         """Sampling rate."""
-        return self._settings.rate_hz // self._step
+        return self._settings.rate_hz
 
     @property
     def clip(self) -> float:
@@ -41,7 +40,7 @@ class PcmSource:
     def stream(self, stop: threading.Event) -> Iterator[Sound | Gap]:
         """Yield sound until the pipe is closed."""
         settings = self._settings
-        frame = SAMPLE_BYTES[settings.format] * settings.channels * self._step
+        frame = SAMPLE_BYTES[settings.format] * settings.channels
         want = max(1, int(_READ_S * self.rate_hz)) * frame
         rest = b""
         while not stop.is_set():
@@ -55,7 +54,7 @@ class PcmSource:
             rest = data[whole:]
             if whole:
                 samples = decode(data[:whole], settings.format, settings.channels, settings.channel)
-                yield Sound(samples[:: self._step].copy(), self._now())
+                yield Sound(samples, self._now())
 
     def _readable(self) -> bool:
         """Wait a little for data, so that ``stop`` is noticed while the pipe is silent."""
