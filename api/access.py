@@ -1,7 +1,8 @@
 """Who may do what: one table of every operation, and the one decision over it. Pure.
 
-An operation that has no row is refused for everybody. A path's ``{site}`` is checked against the sites that the user
-may see, here and for every route alike; operations on alerts check the alert's site by the same :func:`demand_site`.
+An operation that has no row is refused for everybody. A ``site`` in the path or the query is checked against the sites
+that the user may see, here and for every route alike; operations on an alert look at its own site by
+:meth:`Identity.may_see`.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ OPERATIONS: Final[Mapping[str, Access]] = {
     "healthz": PUBLIC,
     "readyz": PUBLIC,
     "login": PUBLIC,
+    "get_session": PUBLIC,
     "logout": READERS,
     "get_me": READERS,
     "change_password": READERS,
@@ -102,9 +104,3 @@ def refuse(refusal: Refusal, *, site: str | None = None, role: str = "") -> ApiP
             return ApiProblem(403, "not_allowed", f"the role {role!r} may not do this")
         case "no_such_site":
             return not_found(f"site {site!r}")
-
-
-def demand_site(who: Identity, site: str) -> None:
-    """Raise the answer "not found" where the user may not see a site."""
-    if not who.may_see(site):
-        raise refuse("no_such_site", site=site)

@@ -15,7 +15,7 @@ from api.access import OPERATIONS
 from api.cache import TimedCache
 from api.context import ApiContext
 from api.guard import CSRF_HEADER, Who, guard
-from api.headers import SecurityHeaders
+from api.headers import BodyLimit, SecurityHeaders
 from api.pages import Pages
 from api.present import PresentBoard
 from api.routes import alerts, health, live, noise, records, session, sites, water
@@ -41,7 +41,7 @@ def create_app(context: ApiContext) -> FastAPI:
     """
     app = FastAPI(
         title="Quietwater", version=VERSION, description=_DESCRIPTION.strip(), lifespan=_lifespan,
-        openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, max_body_size=_MOST_BODY,
+        openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )  # fmt: skip
@@ -52,8 +52,11 @@ def create_app(context: ApiContext) -> FastAPI:
     app.state.water = TimedCache(10.0)
     problems.install(app)
     app.include_router(_api())
+    document = problems.document(app.openapi())
+    app.openapi = lambda: document
     _add_pages(app, Pages())
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
+    app.add_middleware(BodyLimit, most_bytes=_MOST_BODY)
     app.add_middleware(SecurityHeaders, secure=context.config.cookie_secure)
     _demand_access_table(app)
     return app

@@ -35,13 +35,23 @@ def guard(request: Request, context: Context) -> Identity | None:
     if request.method not in _SAFE:
         _demand_same_origin(request, context)
     who = identify(request.cookies.get(context.config.cookie_name), context)
-    site = request.path_params.get("site")
-    refusal = decide(access, who, site)
-    if refusal:
-        raise refuse(refusal, site=site, role=who.role if who else "")
+    for site in _sites_named(request):
+        refusal = decide(access, who, site)
+        if refusal:
+            raise refuse(refusal, site=site, role=who.role if who else "")
     if who and access and not access.public and request.method not in _SAFE:
         _demand_csrf(request, who)
     return who
+
+
+Visitor = Annotated[Identity | None, Depends(guard)]
+"""Parameter of a public endpoint: who asks, if they are logged in."""
+
+
+def _sites_named(request: Request) -> list[str | None]:
+    """Return every site that the path and the query name; ``[None]`` where they name none."""
+    named = [*request.query_params.getlist("site"), request.path_params.get("site")]
+    return [site for site in named if site is not None] or [None]
 
 
 def _known(who: Annotated[Identity | None, Depends(guard)]) -> Identity:

@@ -1,11 +1,14 @@
-"""Headers that every answer carries: what the browser may load, and that answers of the API are not kept."""
+"""What happens to every request and answer: headers that say what the browser may load, and a bound on bodies."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.problems import ApiProblem, problem_response
 
 CONTENT_SECURITY_POLICY: Final = "; ".join(
     (
@@ -55,3 +58,35 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, sent)
+
+
+class BodyLimit:
+    """ASGI middleware that refuses a body above ``most_bytes``, announced or not, without keeping it."""
+
+    def __init__(self, app: ASGIApp, *, most_bytes: int) -> None:
+        self._app = app
+        self._most_bytes = most_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = Headers(scope=scope).get("content-length", "0")
+        if not announced.isdecimal() or int(announced[:20]) > self._most_bytes:
+            await problem_response(ApiProblem(413, "too_large", self._words()))(scope, receive, send)
+            return
+        read = 0
+
+        async def received() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > self._most_bytes:
+                raise HTTPException(413, self._words())
+            return message
+
+        await self._app(scope, received, send)
+
+    def _words(self) -> str:
+        return f"a request's body may have {self._most_bytes} bytes at most"

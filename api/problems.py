@@ -99,12 +99,26 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI entries of a route's errors."""
     return {
         status: {
-            "model": Problem,
             "description": HTTPStatus(status).phrase,
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
         for status in statuses
     }
+
+
+def document(openapi: dict[str, Any]) -> dict[str, Any]:
+    """Put the problem's schema into an OpenAPI document, also where the framework wrote its own error's."""
+    schemas = openapi.setdefault("components", {}).setdefault("schemas", {})
+    schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(schema.pop("$defs", {}))
+    schemas["Problem"] = schema
+    for own in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(own, None)
+    for path in openapi["paths"].values():
+        for operation in path.values():
+            if "422" in operation["responses"]:
+                operation["responses"]["422"] = documented(422)[422]
+    return openapi
 
 
 async def _on_problem(_request: Request, error: Exception) -> Response:

@@ -29,6 +29,7 @@ def _sane_date(day: date) -> date:
 
 Instant = Annotated[AwareDatetime, AfterValidator(_sane)]
 Day = Annotated[date, AfterValidator(_sane_date)]
+SiteName = Annotated[str, Query(max_length=32, description="Quarter.", examples=["quiet-garden"])]
 Start = Annotated[
     Instant | None,
     Query(description="Start, ISO 8601 with zone; without it a day (or less) before the end.",

@@ -97,7 +97,7 @@ def list_alerts(
     """Return alerts of the quarters that you may see, newest first."""
     with context.registry.reader() as session:
         if site is not None:
-            _demand_visible(session, who, site)
+            reads.one_site(session, site)
         query = _filtered(who, state, site).order_by(Alert.id.desc()).limit(limit + 1)
         if before_id is not None:
             query = query.where(Alert.id < before_id)
@@ -191,11 +191,6 @@ def _filtered(who: Identity, state: StateFilter, site: str | None) -> Any:
             return query.where(Alert.state == "resolved")
         case "all":
             return query
-
-
-def _demand_visible(session: Session, who: Identity, site: str) -> None:
-    if not who.may_see(site) or session.get(Site, site) is None:
-        raise not_found(f"site {site!r}")
 
 
 def _visible_alert(session: Session, who: Identity, alert_id: int) -> Alert:

@@ -11,7 +11,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Header, Query
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from api.access import Identity, demand_site
+from api.access import Identity
 from api.context import ApiContext
 from api.guard import Context, Who, identify
 from api.live_hub import Subscription, TooManyClients, frame
@@ -51,10 +51,8 @@ async def stream_live(
     last_event_id: Annotated[str, Header(max_length=64)] = "",
 ) -> EventSourceResponse:  # fmt: skip
     """Push levels within a moment of their arrival, and alerts and states of devices with an id for resuming."""
-    if site is not None:
-        demand_site(who, site)
-        if not await to_thread.run_sync(_exists, context, site):
-            raise not_found(f"site {site!r}")
+    if site is not None and not await to_thread.run_sync(_exists, context, site):
+        raise not_found(f"site {site!r}")
     wanted = who.sites if site is None else frozenset({site})
     try:
         page = context.live.subscribe(wanted, last_event_id)
@@ -77,12 +75,12 @@ async def _frames(context: ApiContext, who: Identity, page: Subscription) -> Asy
     try:
         yield frame("clock", _clock(context).encode())
         async for one in page.frames():
-            yield one
             if time.monotonic() - checked > _RECHECK_S:
                 checked = time.monotonic()
                 if not await to_thread.run_sync(_still_valid, context, who):
                     yield frame("bye", b"{}")
                     return
+            yield one
     finally:
         context.live.unsubscribe(page)
 

@@ -19,19 +19,19 @@ from api.hours import noise_hours, whole_hours
 from api.noise_steps import LimitStep, limit_steps, step_for
 from api.problems import documented
 from api.schemas import LimitRowOut, Out, limit_row_out
-from api.times import End, FirstDay, LastDay, Start, dates_of, range_of
+from api.times import End, FirstDay, LastDay, SiteName, Start, dates_of, range_of
 from contract.flags import NoiseFlag
 from store.registry.models import Device, Site
 from store.series.interface import LevelPoint, NoiseHour, SecondsTable
 
-router = APIRouter(tags=["noise"], prefix="/sites/{site}/noise")
+router = APIRouter(tags=["noise"], prefix="/noise")
 
 _DAY: Final = timedelta(days=1)
 _SECONDS_PAGE: Final = 20_000
 _TREND_STEP_S: Final = 600
 _MOST_ASKED: Final = 20_000
 """Points at most where a step is asked for: a finer one is coarsened."""
-Source = Annotated[str, Query(description="Noise device.", max_length=32, examples=["east-gate"])]
+DeviceName = Annotated[str, Query(description="Noise device.", max_length=32, examples=["east-gate"])]
 
 
 class LimitStepOut(Out):
@@ -47,7 +47,7 @@ class SeriesOut(Out):
     """A level series in columns of one length. A step without any data is left out; one without valid time is null."""
 
     site: str
-    source: str
+    device: str
     indicative: bool
     start: datetime
     end: datetime
@@ -63,7 +63,7 @@ class SecondsOut(Out):
     """Seconds as stored, in columns of one length. `next` is the start of the next page, null on the last."""
 
     site: str
-    source: str
+    device: str
     indicative: bool
     t: list[datetime]
     laeq_db: list[float]
@@ -106,9 +106,9 @@ class HoursOut(Out):
     """The hours of a range."""
 
     site: str
-    source: str
+    device: str
     indicative: bool
-    items: list[HourOut]
+    hours: list[HourOut]
 
 
 class PeriodOut(Out):
@@ -136,11 +136,11 @@ class DaysOut(Out):
     """Days and nights of a range."""
 
     site: str
-    source: str
+    device: str
     indicative: bool
     day_limit: LimitRowOut
     night_limit: LimitRowOut
-    items: list[DayOut]
+    days: list[DayOut]
 
 
 class TrendOut(Out):
@@ -161,21 +161,21 @@ class TrendOut(Out):
     responses=documented(401, 404, 422, 503),
 )  # fmt: skip
 def get_noise_series(
-    context: Context, site: str, source: Source, start: Start = None, end: End = None,
+    context: Context, site: SiteName, device: DeviceName, start: Start = None, end: End = None,
     step_s: Annotated[int | None, Query(ge=1, le=86_400, description="Step; chosen for the range without it.")] = None,
 ) -> Response:  # fmt: skip
     """Return energetic averages and highest LAFmax per step, with the limit's line over the range."""
-    row, device = _site_and_device(context, site, source)
+    row, measured = _site_and_device(context, site, device)
     span = range_of(start, end, context.clock.now(), usual=_DAY, longest=timedelta(days=400))
     step = (
         max(step_s or 0, step_for(span.seconds))
         if step_s is None
         else max(step_s, step_for(span.seconds, 20_000))
     )
-    points = _points(context, site, source, span.start, span.end, step)
+    points = _points(context, site, device, span.start, span.end, step)
     return _json(
         {
-            **_head(device), "start": span.start, "end": span.end, "step_s": step,
+            **_head(measured), "start": span.start, "end": span.end, "step_s": step,
             "limits": limit_steps(row, span.start, span.end),
             "t": [one.t for one in points],
             "laeq_db": [one.laeq_db for one in points],
@@ -192,51 +192,51 @@ def get_noise_series(
     responses=documented(401, 404, 422, 503),
 )
 def get_noise_seconds(
-    context: Context, site: str, source: Source, start: Start = None, end: End = None,
+    context: Context, site: SiteName, device: DeviceName, start: Start = None, end: End = None,
     limit: Annotated[int, Query(ge=1, le=_SECONDS_PAGE)] = 3600,
 ) -> Response:  # fmt: skip
     """Return a page of seconds, invalid ones included; ask for the next one with ``start`` = ``next``."""
-    _, device = _site_and_device(context, site, source)
+    _, measured = _site_and_device(context, site, device)
     span = range_of(start, end, context.clock.now(), usual=timedelta(minutes=10), longest=timedelta(days=31))
-    table = context.series.noise_seconds(site, source, span.start, span.end, limit=limit + 1)
-    return _json({**_head(device), **_seconds_page(table, limit)})
+    table = context.series.noise_seconds(site, device, span.start, span.end, limit=limit + 1)
+    return _json({**_head(measured), **_seconds_page(table, limit)})
 
 
 @router.get("/hours", summary="Hours: LAeq, LN, maximum", responses=documented(401, 404, 422, 503))
 def get_noise_hours(
-    context: Context, site: str, source: Source, start: Start = None, end: End = None
+    context: Context, site: SiteName, device: DeviceName, start: Start = None, end: End = None
 ) -> HoursOut:
     """Return whole hours. Up to 50 hours are computed from what is stored at this moment."""
-    row, device = _site_and_device(context, site, source)
+    row, measured = _site_and_device(context, site, device)
     now = context.clock.now()
     span = range_of(start, end, now, usual=_DAY, longest=timedelta(days=100))
     since, until = whole_hours(span.start, span.end)
-    hours = noise_hours(context.series, site, source, since, until, now)
+    hours = noise_hours(context.series, site, device, since, until, now)
     return HoursOut(
-        site=site, source=source, indicative=not device.type_approved,
-        items=[_hour_out(row, one) for one in hours],
+        site=site, device=device, indicative=not measured.type_approved,
+        hours=[_hour_out(row, one) for one in hours],
     )  # fmt: skip
 
 
 @router.get("/days", summary="Days and nights: Ld, Ln and verdicts", responses=documented(401, 404, 422, 503))
 def get_noise_days(
-    context: Context, site: str, source: Source,
+    context: Context, site: SiteName, device: DeviceName,
     first: FirstDay = None, last: LastDay = None,
 ) -> DaysOut:  # fmt: skip
     """Return Ld and Ln of each date with their verdict by GB 3096-2008. A night belongs to the date it begins on."""
-    row, device = _site_and_device(context, site, source)
+    row, measured = _site_and_device(context, site, device)
     clock, now = site_clock(row), context.clock.now()
     since, until = dates_of(first, last, clock.local(now).date(), usual_days=30, longest_days=400)
-    days = noise_days(context.series, clock, row, source, since, until, now=now)
+    days = noise_days(context.series, clock, row, device, since, until, now=now)
     return DaysOut(
-        site=site, source=source, indicative=not device.type_approved,
+        site=site, device=device, indicative=not measured.type_approved,
         day_limit=limit_row_out(days[-1].day.limit), night_limit=limit_row_out(days[-1].night.limit),
-        items=[_day_out(one) for one in days],
+        days=[_day_out(one) for one in days],
     )  # fmt: skip
 
 
 @router.get("/trend", summary="The quarter's last 24 hours in small", responses=documented(401, 404, 503))
-def get_noise_trend(request: Request, context: Context, site: str) -> TrendOut:
+def get_noise_trend(request: Request, context: Context, site: SiteName) -> TrendOut:
     """Return the level of the loudest source in steps of ten minutes."""
     with context.registry.reader() as session:
         row = reads.one_site(session, site)
@@ -267,23 +267,23 @@ def _trend(
     return sorted(loudest.items()), start, end
 
 
-def _site_and_device(context: ApiContext, site: str, source: str) -> tuple[Site, Device]:
+def _site_and_device(context: ApiContext, site: str, name: str) -> tuple[Site, Device]:
     with context.registry.reader() as session:
-        return reads.one_site(session, site), reads.one_device(session, site, source)
+        return reads.one_site(session, site), reads.one_device(session, site, name)
 
 
 def _points(
-    context: ApiContext, site: str, source: str, start: datetime, end: datetime, step_s: int
+    context: ApiContext, site: str, device: str, start: datetime, end: datetime, step_s: int
 ) -> list[LevelPoint]:
     if step_s == 3600 and end - start > timedelta(days=4):
         since, until = whole_hours(start, end)
-        hours = noise_hours(context.series, site, source, since, until, context.clock.now())
+        hours = noise_hours(context.series, site, device, since, until, context.clock.now())
         return [LevelPoint(one.t, one.laeq_db, one.lafmax_db, one.valid_share) for one in hours]
-    return context.series.noise_series(site, source, start, end, step_s=step_s)
+    return context.series.noise_series(site, device, start, end, step_s=step_s)
 
 
 def _head(device: Device) -> dict[str, object]:
-    return {"site": device.site, "source": device.name, "indicative": not device.type_approved}
+    return {"site": device.site, "device": device.name, "indicative": not device.type_approved}
 
 
 def _seconds_page(table: SecondsTable, limit: int) -> dict[str, object]:

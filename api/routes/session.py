@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from api.access import Identity
 from api.audit import record
 from api.context import ApiContext
-from api.guard import Context, Who
+from api.guard import Context, Visitor, Who
 from api.problems import ApiProblem, documented, invalid
 from api.schemas import Out
 from api.throttle import LoginThrottle
@@ -66,6 +66,12 @@ class MeOut(Out):
     clock: ClockOut
     version: str = Field(examples=["0.1.0"])
     demo: bool = Field(description="Whether the data are a demonstration's.")
+
+
+class SessionOut(Out):
+    """Who is logged in, if anybody."""
+
+    me: MeOut | None
 
 
 class PasswordIn(BaseModel):
@@ -123,6 +129,12 @@ def logout(response: Response, context: Context, who: Who) -> None:
         httponly=True,
         samesite="lax",
     )
+
+
+@router.get("/session", summary="Whether anybody is logged in")
+def get_session(context: Context, who: Visitor) -> SessionOut:
+    """Return who is logged in, or null: what a page asks first."""
+    return SessionOut(me=me_out(who, context) if who else None)
 
 
 @router.get("/me", summary="Who is logged in", responses=documented(401))

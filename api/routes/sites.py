@@ -22,10 +22,10 @@ router = APIRouter(tags=["sites"])
 LevelState = Literal["below", "near", "above", "no_data"]
 
 
-class SourceNowOut(Out):
+class DeviceLevelOut(Out):
     """A noise device's level over the last ten minutes (less after 06:00 and 22:00) against the limit."""
 
-    source: str = Field(examples=["east-gate"])
+    device: str = Field(examples=["east-gate"])
     label: Label
     laeq_db: float | None = Field(examples=[47.312])
     lafmax_db: float | None = Field(examples=[61.05])
@@ -69,8 +69,8 @@ class SiteOut(Out):
     longitude: float | None
     limit: LimitOut
     state: LevelState = Field(description="Of the source that is worst off.")
-    worst: SourceNowOut | None
-    sources: list[SourceNowOut]
+    worst: DeviceLevelOut | None
+    levels: list[DeviceLevelOut] = Field(description="One for each noise device.")
     window_s: float = Field(description="Length of the window of `laeq_db`.", examples=[600.0])
     alerts: AlertCountOut
     devices: OnlineOut
@@ -141,7 +141,7 @@ class MetersOut(Out):
 class LatestNoiseOut(Out):
     """A noise device's newest stored second."""
 
-    source: str
+    device: str
     t: datetime
     laeq_db: float
     lafmax_db: float
@@ -225,7 +225,7 @@ def get_latest(context: Context, site: str) -> LatestOut:
     return LatestOut(
         noise=[
             LatestNoiseOut(
-                source=source, t=t, laeq_db=laeq, lafmax_db=lafmax, flags=names(NoiseFlag(flags)),
+                device=source, t=t, laeq_db=laeq, lafmax_db=lafmax, flags=names(NoiseFlag(flags)),
                 valid=not flags & NOISE_EXCLUDED, indicative=not approved.get(source, False),
             )
             for _, source, t, laeq, lafmax, flags in context.series.noise_latest(site=site)
@@ -282,13 +282,13 @@ def _site_out(
     site: Site, present: PresentSite, devices: dict[str, Device], alerts: reads.AlertCount,
     online: reads.OnlineCount,
 ) -> SiteOut:  # fmt: skip
-    sources = [_source_out(one, devices[one.source]) for one in present.sources]
+    levels = [_level_out(one, devices[one.source]) for one in present.sources]
     worst = present.worst
     return SiteOut(
         name=site.name, label=label_of(site), district=site.district, zone_class=site.zone_class,
         timezone=site.timezone, day_starts_h=site.day_starts_h, night_starts_h=site.night_starts_h,
         latitude=site.latitude, longitude=site.longitude, limit=limit_out(present.limit), state=present.state,
-        worst=_source_out(worst, devices[worst.source]) if worst else None, sources=sources,
+        worst=_level_out(worst, devices[worst.source]) if worst else None, levels=levels,
         window_s=present.window_s,
         alerts=AlertCountOut(
             unanswered=alerts.unanswered, acknowledged=alerts.acknowledged, pending=alerts.pending
@@ -298,9 +298,9 @@ def _site_out(
     )  # fmt: skip
 
 
-def _source_out(one: PresentLevel, device: Device) -> SourceNowOut:
-    return SourceNowOut(
-        source=one.source, label=label_of(device), laeq_db=one.laeq_db, lafmax_db=one.lafmax_db,
+def _level_out(one: PresentLevel, device: Device) -> DeviceLevelOut:
+    return DeviceLevelOut(
+        device=one.source, label=label_of(device), laeq_db=one.laeq_db, lafmax_db=one.lafmax_db,
         margin_db=one.margin_db, valid_s=one.valid_s, last_t=one.last_t, state=one.state,
         indicative=not device.type_approved,
     )  # fmt: skip

@@ -19,12 +19,12 @@ from api.guard import Context
 from api.hours import water_hours, whole_hours
 from api.problems import documented
 from api.schemas import Label, Out
-from api.times import End, FirstDay, LastDay, Start, dates_of, range_of
+from api.times import End, FirstDay, LastDay, SiteName, Start, dates_of, range_of
 from api.water_today import DayBounds, WaterToday, day_bounds, water_today
 from contract.flags import WaterFlag, names
 from store.registry.models import Meter
 
-router = APIRouter(tags=["water"], prefix="/sites/{site}/water")
+router = APIRouter(tags=["water"], prefix="/water")
 
 _REACH_BACK: Final = timedelta(hours=26)
 TotalFrom = Literal["master", "sum", "none"]
@@ -65,7 +65,7 @@ class WaterTodayOut(Out):
     today_start: datetime
     yesterday_start: datetime
     total: TotalTodayOut
-    items: list[MeterTodayOut]
+    meters: list[MeterTodayOut]
 
 
 class WaterHourOut(Out):
@@ -84,7 +84,7 @@ class WaterHoursOut(Out):
     site: str
     meter: str | None
     total_from: TotalFrom | None
-    items: list[WaterHourOut]
+    hours: list[WaterHourOut]
 
 
 class WaterDayOut(Out):
@@ -100,11 +100,11 @@ class WaterDaysOut(Out):
     """Days of a range, by meter, then date."""
 
     site: str
-    items: list[WaterDayOut]
+    days: list[WaterDayOut]
 
 
 @router.get("/today", summary="Water today against yesterday", responses=documented(401, 404, 503))
-def get_water_today(request: Request, context: Context, site: str) -> WaterTodayOut:
+def get_water_today(request: Request, context: Context, site: SiteName) -> WaterTodayOut:
     """Return the quarter's and each meter's litres today and yesterday at the same time of day."""
     cache = request.app.state.water
     assert isinstance(cache, TimedCache)
@@ -113,7 +113,7 @@ def get_water_today(request: Request, context: Context, site: str) -> WaterToday
 
 @router.get("/hours", summary="Water by the hour", responses=documented(401, 404, 422, 503))
 def get_water_hours(
-    request: Request, context: Context, site: str, start: Start = None, end: End = None,
+    request: Request, context: Context, site: SiteName, start: Start = None, end: End = None,
     meter: Annotated[str | None, Query(max_length=32, description="Meter; the whole quarter without it.")] = None,
 ) -> WaterHoursOut:  # fmt: skip
     """Return whole hours of a meter or of the quarter."""
@@ -127,12 +127,12 @@ def get_water_hours(
     since, until = whole_hours(span.start, span.end)
     if meter is not None:
         rows = water_hours(context.series, site, meter, since, until, now)
-        items = [
+        hours = [
             WaterHourOut(t=one.t, volume_l=one.volume_l, readings=one.readings,
                          flags=names(WaterFlag(one.flags)), revision=one.revision)
             for one in rows
         ]  # fmt: skip
-        return WaterHoursOut(site=site, meter=meter, total_from=None, items=items)
+        return WaterHoursOut(site=site, meter=meter, total_from=None, hours=hours)
     cache = request.app.state.water
     assert isinstance(cache, TimedCache)
     return cache.get(
@@ -142,7 +142,7 @@ def get_water_hours(
 
 @router.get("/days", summary="Water by the day", responses=documented(401, 404, 422, 503))
 def get_water_days(
-    context: Context, site: str,
+    context: Context, site: SiteName,
     first: FirstDay = None, last: LastDay = None,
     meter: Annotated[str | None, Query(max_length=32, description="Meter; all of them without it.")] = None,
 ) -> WaterDaysOut:  # fmt: skip
@@ -157,7 +157,7 @@ def get_water_days(
     days = water_days(context.series, clock, site, since, until, meter=meter)
     return WaterDaysOut(
         site=site,
-        items=[
+        days=[
             WaterDayOut(date=one.date, meter=one.meter, volume_l=one.volume_l, known_share=one.known_share)
             for one in days
         ],
@@ -197,7 +197,7 @@ def _today(context: ApiContext, site: str) -> WaterTodayOut:
     return WaterTodayOut(
         site=site, date=site_clock(row).local(now).date(), now=now, today_start=bounds.today,
         yesterday_start=bounds.yesterday, total=total_today(rows),
-        items=[
+        meters=[
             MeterTodayOut.model_validate(
                 {
                     "meter": meter.name, "label": {"zh": meter.label_zh, "en": meter.label_en},
@@ -233,13 +233,13 @@ def _quarter_hours(
         if sums:
             return WaterHoursOut(
                 site=site, meter=None, total_from="master" if total_from == "master" else "sum",
-                items=[
+                hours=[
                     WaterHourOut(t=t, volume_l=sum(sums[t]) if t in sums else None, readings=count, flags=[],
                                  revision=0)
                     for t, count in sorted(readings.items())
                 ],
             )  # fmt: skip
-    return WaterHoursOut(site=site, meter=None, total_from="none", items=[])
+    return WaterHoursOut(site=site, meter=None, total_from="none", hours=[])
 
 
 def _sum_all(values: Sequence[float | None]) -> float | None:

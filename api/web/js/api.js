@@ -1,0 +1,74 @@
+// Requests to the API. Every failure is an ApiError with a code and words in the page's language.
+
+import { t, tOr } from "./i18n.js";
+
+const BASE = "/api/v1";
+let csrfToken = "";
+let onLoggedOut = () => {};
+
+/** A request that failed: `code` is the API's, or "offline". */
+export class ApiError extends Error {
+  constructor(status, code, detail, retryAfterS = 0) {
+    super(tOr(`error.${code}`, "error.other", { detail, seconds: retryAfterS }));
+    this.status = status;
+    this.code = code;
+    this.detail = detail;
+  }
+}
+
+/** Keep the token that changes need. */
+export function setCsrfToken(token) {
+  csrfToken = token;
+}
+
+/** Say what happens when the session turns out to be over. */
+export function whenLoggedOut(handler) {
+  onLoggedOut = handler;
+}
+
+/** GET an answer; `query` values that are null are left out. */
+export function get(path, query = {}, signal = undefined) {
+  const wanted = Object.entries(query).filter(([, value]) => value !== null && value !== undefined);
+  const search = wanted.length ? `?${new URLSearchParams(wanted)}` : "";
+  return request("GET", path + search, undefined, signal);
+}
+
+/** Send a change. */
+export function send(method, path, body = undefined, signal = undefined) {
+  return request(method, path, body, signal);
+}
+
+async function request(method, path, body, signal) {
+  const headers = { Accept: "application/json" };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (method !== "GET" && csrfToken) headers["X-CSRF-Token"] = csrfToken;
+  let answer;
+  try {
+    answer = await fetch(BASE + path, {
+      method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body), credentials: "same-origin",
+    });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError(0, "offline", String(error));
+  }
+  if (answer.status === 204) return null;
+  if (answer.ok) return answer.json();
+  throw await failure(answer, path);
+}
+
+async function failure(answer, path) {
+  let problem = {};
+  try {
+    problem = await answer.json();
+  } catch {
+    problem = { code: "other", detail: t("error.status", { status: answer.status }) };
+  }
+  const wait = Number(answer.headers.get("Retry-After")) || 0;
+  if (answer.status === 401 && path !== "/login" && problem.code === "login_required") onLoggedOut();
+  return new ApiError(answer.status, problem.code ?? "other", problem.detail ?? "", wait);
+}
+
+/** Whether an error only says that the view is gone. */
+export function isAbort(error) {
+  return error?.name === "AbortError";
+}

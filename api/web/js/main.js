@@ -1,0 +1,98 @@
+// Start: language, user, frame, and one view for each address.
+
+import { whenLoggedOut } from "./api.js";
+import { fill, h } from "./dom.js";
+import { keptLanguage, setLanguage, t } from "./i18n.js";
+import { closeLive, openLive } from "./live.js";
+import { frame } from "./parts/frame.js";
+import { failure, toast } from "./parts/states.js";
+import { go, here } from "./router.js";
+import { forgetUser, isOfficial, loadUser, user } from "./session.js";
+import { login } from "./views/login.js";
+import { overview } from "./views/overview.js";
+
+const root = document.getElementById("app");
+let shown = null; // the view's AbortController
+let chrome = null;
+
+/** Views by the first part of the address; those that a first look does not need are loaded when they are. */
+const VIEWS = {
+  "": () => overview,
+  site: async () => (await import("./views/quarter.js")).quarter,
+  alerts: async () => (await import("./views/alerts.js")).alerts,
+  limits: async () => (await import("./views/records.js")).limits,
+  quarantine: async () => (isOfficial() ? (await import("./views/records.js")).quarantine : null),
+  audit: async () => (isOfficial() ? (await import("./views/records.js")).audit : null),
+  account: async () => (await import("./views/account.js")).account,
+};
+
+async function start() {
+  setLanguage(keptLanguage() ?? "zh");
+  whenLoggedOut(() => {
+    if (!user()) return;
+    forgetUser();
+    showLogin(t("login.session_over"));
+  });
+  try {
+    await loadUser();
+  } catch (error) {
+    fill(root, h("main", { class: "lonely" }, failure(error, () => location.reload())));
+    return;
+  }
+  if (user()) showFrame();
+  else showLogin();
+}
+
+function showLogin(note = "") {
+  closeLive();
+  shown?.abort();
+  chrome?.close();
+  chrome = null;
+  fill(root, login({ note, done: loggedIn, language: () => showLogin(note) }));
+}
+
+function loggedIn() {
+  if (!keptLanguage()) setLanguage(user().language);
+  showFrame();
+}
+
+function showFrame() {
+  chrome?.close();
+  chrome = frame({ language: () => showFrame(), loggedOut: () => showLogin(t("login.logged_out")) });
+  fill(root, chrome.element);
+  openLive();
+  showView({ focus: false });
+}
+
+async function showView({ focus = true } = {}) {
+  if (!user() || !chrome) return;
+  shown?.abort();
+  const mine = (shown = new AbortController());
+  const { parts, query } = here();
+  const place = h("div", { class: "view" });
+  try {
+    const view = await VIEWS[parts[0] ?? ""]?.();
+    if (mine.signal.aborted) return;
+    if (!view) {
+      go("#/");
+      return;
+    }
+    const { title, node } = view({ parts: parts.slice(1), query, signal: mine.signal });
+    fill(place, node);
+    chrome.show(place, parts[0] ?? "");
+    document.title = `${title} · ${t("app.name")}`;
+    if (focus) {
+      scrollTo(0, 0);
+      place.querySelector("h1")?.focus({ preventScroll: true });
+    }
+  } catch (error) {
+    if (!mine.signal.aborted) chrome.show(fill(place, failure(error, () => showView())), parts[0] ?? "");
+  }
+}
+
+addEventListener("hashchange", () => showView());
+addEventListener("unhandledrejection", (event) => {
+  if (event.reason?.name === "AbortError") event.preventDefault();
+  else if (event.reason?.code) toast(event.reason.message, "bad");
+});
+start();

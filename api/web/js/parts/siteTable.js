@@ -1,0 +1,111 @@
+// All quarters as a table that can be sorted.
+
+import { fill, h, setAttr, setText } from "../dom.js";
+import { level } from "../format.js";
+import { label, t } from "../i18n.js";
+import { path } from "../router.js";
+import { liveLevel, marginWords, stateMark } from "./level.js";
+
+const STATES = { above: 0, near: 1, below: 2, no_data: 3 };
+const COLUMNS = [
+  ["name", (site) => label(site.label), "text"],
+  ["district", (site) => site.district, "text"],
+  ["zone", (site) => site.zone_class, "text"],
+  ["state", (site) => STATES[site.state], "number"],
+  ["live", null, null],
+  ["level", (site) => site.worst?.laeq_db ?? -999, "number"],
+  ["limit", (site) => site.limit.value_db, "number"],
+  ["margin", (site) => site.worst?.margin_db ?? -999, "number"],
+  ["alerts", (site) => site.alerts.unanswered, "number"],
+  ["devices", (site) => site.devices.online / Math.max(1, site.devices.total), "number"],
+];
+const DESCENDING_FIRST = new Set(["level", "margin", "alerts"]);
+
+/** Make the table. It has sites(list), levels(list) and tick(). */
+export function siteTable() {
+  const rows = new Map();
+  const order = { key: "margin", descending: true };
+  let present = [];
+  const body = h("tbody");
+  const heads = COLUMNS.map(([key, value]) => headOf(key, value, order, () => arrange()));
+  const node = h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": t("overview.title") },
+    h("table", { class: "table site-table" }, h("thead", {}, h("tr", {}, heads)), body));
+  const arrange = () => {
+    for (const head of heads) {
+      setAttr(head, "aria-sort", head.dataset.key === order.key ? (order.descending ? "descending" : "ascending") : null);
+    }
+    const [, value, kind] = COLUMNS.find(([key]) => key === order.key);
+    const sign = order.descending ? -1 : 1;
+    const sorted = present.slice().sort((a, b) =>
+      sign * (kind === "text" ? value(a).localeCompare(value(b), "zh-CN") : value(a) - value(b)) || a.name.localeCompare(b.name));
+    const wanted = sorted.map((site) => rows.get(site.name).node);
+    if (wanted.length !== body.children.length || wanted.some((row, i) => row !== body.children[i])) body.replaceChildren(...wanted);
+  };
+  return {
+    node,
+    sites(sites) {
+      present = sites;
+      for (const site of sites) {
+        if (!rows.has(site.name)) rows.set(site.name, rowOf(site));
+        rows.get(site.name).take(site);
+      }
+      arrange();
+    },
+    levels(levels) {
+      for (const one of levels) rows.get(one.site)?.level(one);
+    },
+    tick() {
+      for (const row of rows.values()) row.tick();
+    },
+  };
+}
+
+function headOf(key, value, order, arrange) {
+  const words = t(`column.${key}`);
+  if (!value) return h("th", { scope: "col", data: { key } }, words);
+  return h("th", { scope: "col", data: { key } }, h("button", {
+    type: "button", class: "sort",
+    on: {
+      click: () => {
+        order.descending = order.key === key ? !order.descending : DESCENDING_FIRST.has(key);
+        order.key = key;
+        arrange();
+      },
+    },
+  }, words));
+}
+
+function rowOf(site) {
+  const mark = stateMark(site.state);
+  const cells = Object.fromEntries(["level", "limit", "margin", "alerts", "devices"].map((key) => [key, h("td", { class: "right" })]));
+  const lives = new Map();
+  const livePlace = h("td", { class: "right live-cell" });
+  const node = h("tr", { data: { testid: "site-row", site: site.name } },
+    h("th", { scope: "row" }, h("a", { href: path("site", site.name) }, label(site.label))),
+    h("td", {}, site.district), h("td", {}, t("site.zone_short", { zone: site.zone_class })), h("td", {}, mark.node), livePlace,
+    cells.level, cells.limit, cells.margin, cells.alerts, cells.devices);
+  let worst = null;
+  return {
+    node,
+    take(now) {
+      mark.set(now.state);
+      setText(cells.level, level(now.worst?.laeq_db));
+      setText(cells.limit, level(now.limit.value_db));
+      setText(cells.margin, marginWords(now.worst?.margin_db) || "–");
+      setText(cells.alerts, String(now.alerts.unanswered));
+      setText(cells.devices, `${now.devices.online}/${now.devices.total}`);
+      for (const one of now.levels) if (!lives.has(one.device)) lives.set(one.device, liveLevel(one.device, label(one.label)));
+      const wanted = now.worst?.device ?? now.levels[0]?.device ?? null;
+      if (wanted !== worst) {
+        worst = wanted;
+        fill(livePlace, wanted && lives.get(wanted).node);
+      }
+    },
+    level(one) {
+      lives.get(one.device)?.take(one);
+    },
+    tick() {
+      for (const one of lives.values()) one.show();
+    },
+  };
+}

@@ -1,0 +1,152 @@
+"""Every operation with every role and without login, from the application's own list of routes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from fastapi import FastAPI
+
+from api.access import OPERATIONS, Access, Identity, decide
+from api.app import create_app
+from api.context import ApiContext
+from tests.api import seeding
+from tests.api.conftest import Person
+
+PUBLIC = {"healthz", "readyz", "login", "get_session"}
+OFFICIALS_ONLY = {"list_quarantine", "count_quarantine", "list_audit"}
+VALUES = {"site": seeding.OWN_SITE, "device": "dong-men", "alert_id": "2"}
+BODIES = {
+    "login": {"name": "viewer", "password": "not-the-password"},
+    "change_password": {"present": "wrong-password", "new": "another-password"},
+    "change_language": {"language": "en"},
+    "acknowledge_alert": {"note": "on it"},
+}
+
+
+def operations(app: FastAPI) -> list[tuple[str, str, str]]:
+    """Return (operation id, method, path with values) of every operation."""
+    found = []
+    for path, methods in app.openapi()["paths"].items():
+        for method, operation in methods.items():
+            query = [
+                f"{one['name']}={VALUES[one['name']]}"
+                for one in operation.get("parameters", [])
+                if one["in"] == "query" and one.get("required")
+            ]
+            address = path.format(**VALUES) + ("?" + "&".join(query) if query else "")
+            found.append((operation["operationId"], method.upper(), address))
+    return found
+
+
+def ask(who: Person, operation: str, method: str, address: str) -> int:
+    if (
+        operation == "stream_live"
+    ):  # a stream that is let in never ends: asked for with a site that is not there
+        address += "?site=no-such-site"
+    answer = who.http.request(method, address, json=BODIES.get(operation), headers={"X-CSRF-Token": who.csrf})
+    return answer.status_code
+
+
+def allowed(status: int) -> bool:
+    return status not in (401, 403)
+
+
+def test_nobody_reaches_anything_but_login_and_health(app: FastAPI, person: Callable[..., Person]) -> None:
+    nobody = person()
+    for operation, method, address in operations(app):
+        status = ask(nobody, operation, method, address)
+        if operation in PUBLIC:
+            assert status in (200, 401), (operation, status)
+        else:
+            assert status == 401, (operation, status)
+
+
+@pytest.mark.parametrize("role", seeding.ROLES)
+def test_each_role_reaches_what_the_table_says_and_no_more(
+    app: FastAPI, person: Callable[..., Person], role: str
+) -> None:
+    for operation, method, address in operations(app):
+        if operation in ("login", "logout"):
+            continue
+        who = person(role)
+        status = ask(who, operation, method, address)
+        expected = role in OPERATIONS[operation].roles or OPERATIONS[operation].public
+        assert allowed(status) == expected, (operation, role, status)
+        assert status < 500, (operation, role, status)
+        if operation in OFFICIALS_ONLY:
+            assert expected == (role in ("admin", "bureau"))
+
+
+@pytest.mark.parametrize("role", ["manager", "viewer"])
+def test_a_site_of_others_is_not_there(app: FastAPI, person: Callable[..., Person], role: str) -> None:
+    who = person(role)
+    asked = 0
+    for operation, method, address in operations(app):
+        if seeding.OWN_SITE not in address:
+            continue
+        asked += 1
+        others = address.replace(seeding.OWN_SITE, seeding.OTHER_SITE).replace("dong-men", "bei-men")
+        strange = who.http.request(method, others)
+        missing = who.http.request(method, address.replace(seeding.OWN_SITE, "no-such-site"))
+        assert strange.status_code == missing.status_code == 404, (operation, strange.status_code)
+        assert strange.json()["code"] == missing.json()["code"] == "not_found"
+    assert asked >= 12
+
+
+@pytest.mark.parametrize("role", ["manager", "viewer"])
+def test_lists_hold_nothing_of_other_sites(person: Callable[..., Person], role: str) -> None:
+    who = person(role)
+    assert [one["name"] for one in who.get("/sites").json()["items"]] == [seeding.OWN_SITE]
+    alerts = who.get("/alerts", state="all").json()["items"]
+    assert alerts and {one["site"] for one in alerts} == {seeding.OWN_SITE}
+    hidden = next(
+        one["id"]
+        for one in person("admin").get("/alerts", state="all").json()["items"]
+        if one["site"] != seeding.OWN_SITE
+    )
+    assert who.get(f"/alerts/{hidden}").status_code == 404
+    assert who.get("/live", site=seeding.OTHER_SITE).status_code == 404
+    assert who.get("/alerts", site=seeding.OTHER_SITE).status_code == 404
+
+
+def test_a_site_named_twice_is_checked_both_times(person: Callable[..., Person]) -> None:
+    who = person("manager")
+    for sites in ([seeding.OWN_SITE, seeding.OTHER_SITE], [seeding.OTHER_SITE, seeding.OWN_SITE]):
+        assert who.http.get("/api/v1/water/today", params={"site": sites}).status_code == 404
+
+
+def test_a_manager_of_another_site_cannot_acknowledge(person: Callable[..., Person]) -> None:
+    admin = person("admin")
+    other = next(
+        one for one in admin.get("/alerts", state="unanswered").json()["items"] if one["site"] == "shu-yuan"
+    )
+    assert person("manager").send("POST", f"/alerts/{other['id']}/acknowledge").status_code == 404
+    assert admin.get(f"/alerts/{other['id']}").json()["state"] == "escalated"
+
+
+def test_an_operation_without_a_row_is_refused() -> None:
+    admin = Identity(1, "admin", "admin", "zh", None, "", "")
+    assert decide(None, admin, None) == "not_allowed"
+    assert decide(None, None, None) == "login_required"
+    assert decide(Access(), admin, None) == "not_allowed"
+
+
+def test_an_application_with_an_operation_without_a_row_does_not_start(
+    context: ApiContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = {name: row for name, row in OPERATIONS.items() if name != "list_audit"}
+    monkeypatch.setattr("api.app.OPERATIONS", short)
+    with pytest.raises(RuntimeError, match="without row \\['list_audit'\\]"):
+        create_app(context)
+
+
+def test_an_unknown_role_has_no_rights(context: ApiContext, person: Callable[..., Person]) -> None:
+    from sqlalchemy import update
+
+    from store.registry.models import User
+
+    who = person("bureau")
+    with context.registry.session() as session:
+        session.execute(update(User).where(User.name == "bureau").values(role="emperor"))
+    assert who.get("/sites").status_code == 403
