@@ -56,14 +56,14 @@ def design_weighting(letter: str, rate_hz: int) -> FloatArray:
 
 
 def design_decimator() -> FloatArray:
-    """Return sections (5, 6) of the low-pass before a halving of the rate.
+    """Return sections (4, 6) of the low-pass before a halving of the rate.
 
-    0.005 dB of ripple up to 0.2395 of the rate, where the upper edge of the highest band behind it lies; 75 dB from
-    0.269 on. What lies between folds back above that edge only as far as the bands' own skirts.
+    0.002 dB of ripple up to 0.2 of the rate, where the upper edge of the highest band behind it lies; 80 dB from 0.3
+    on, which is what folds back to below that edge.
     """
     from scipy import signal
 
-    return np.asarray(signal.ellip(10, 0.005, 75, 2 * 0.2395, output="sos"), dtype=np.float64)
+    return np.asarray(signal.ellip(8, 0.002, 80, 2 * 0.2, output="sos"), dtype=np.float64)
 
 
 def response_db(sections: FloatArray, f_hz: FloatArray, rate_hz: float) -> FloatArray:

@@ -1,7 +1,7 @@
 """1/3-octave bands (IEC 61260-1:2014, base 10, Butterworth of order 4) in a cascade that halves the rate.
 
-The three highest bands are filtered at the full rate, the three below them at half of it, and so on. A stage saves
-up its samples until it is worth a call, so that the low ones are not asked for a few at a time.
+The highest bands are filtered at the full rate, the three below them at half of it, the next three at a quarter, and
+so on. A stage saves up its samples until it is worth a call, so that the low ones are not asked for a few at a time.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ HIGHEST_BAND: Final = 43
 _HALF_WIDTH: Final = 10.0 ** (1 / 20)
 """Band edge over mid-band frequency: G to the power 1/6 with G = 10^0.3."""
 _HIGHEST_EDGE: Final = 0.47
-"""Upper edge of the highest band of a stage over its rate, at most; in the stages below it drifts up to 0.479, where
-the decimator's passband ends, since ten bands are a little less than 2^(10/3) (10 against 10.08)."""
+"""Upper edge of the highest band over the sampling rate, at most."""
+_COMFORTABLE_EDGE: Final = 0.4
+"""The same for the rates that are ours to choose: nearer to half of the rate, a band's flanks grow unlike."""
 _ORDER: Final = 4
 _WORTH: Final = 16_384
 """Samples that a stage saves up for a call; a few seconds of them in the low stages."""
@@ -136,9 +137,9 @@ class ThirdOctaves:
         self._stages: list[_Stage] = []
         band, stage_rate, decimated = self._highest, float(rate_hz), []
         while band >= LOWEST_BAND:
-            limit = stage_rate * _HIGHEST_EDGE / 2
+            limit = stage_rate / 2 * _COMFORTABLE_EDGE
             bands = []
-            while band >= LOWEST_BAND and nominal_exact_hz(band) * _HALF_WIDTH > limit and len(bands) < 3:
+            while band >= LOWEST_BAND and nominal_exact_hz(band) * _HALF_WIDTH > limit:
                 bands.append(band)
                 band -= 1
             passed = [

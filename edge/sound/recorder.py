@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from contract.flags import NOISE_EXCLUDED, NoiseFlag
 from contract.messages import EdgeEvent, Reading
+from edge.sound.calibrator_watch import CalibratorWatch
 from edge.sound.curves import FloatArray
 from edge.sound.event_shape import shape
 from edge.sound.minutes import MinuteBuilder
@@ -22,28 +23,31 @@ Detail = dict[str, str | int | float | bool | list[float | None] | None]
 class Recorder:
     """Hands seconds, minutes and events to the outbox.
 
-    ``flags`` tells what only the device knows of a second. ``spectrum_rate_hz`` is the sampling rate where bands are
-    wanted, ``offsets_db`` is added to each of them.
+    ``flags`` tells what only the device knows of a second. ``offsets_db`` is added to each band.
+    ``watch_calibrator`` flags seconds in which a calibrator is on the microphone, and tells what was read.
     """
 
     def __init__(
-        self, emit: Callable[[Reading], object], *, full_scale_db: float,
-        flags: Callable[[int], NoiseFlag] = lambda _t: NO_FLAGS, spectrum_rate_hz: int | None = None,
+        self, emit: Callable[[Reading], object], *, rate_hz: int, full_scale_db: float,
+        flags: Callable[[int], NoiseFlag] | None = None, spectrum: bool = True,
         offsets_db: FloatArray | None = None, events: SoundEventSettings | None = None,
+        watch_calibrator: bool = False,
     ) -> None:  # fmt: skip
         self._emit = emit
         self._flags = flags
         self._full_scale_db = full_scale_db
         self._offsets_db = offsets_db
         self._minutes = MinuteBuilder(full_scale_db, offsets_db)
-        self._spectrum = None if spectrum_rate_hz is None else SpectrumLedger(spectrum_rate_hz)
+        self._spectrum = SpectrumLedger(rate_hz) if spectrum else None
         self._detector = EventDetector(events) if events is not None and events.enabled else None
+        self._watch = CalibratorWatch(rate_hz) if watch_calibrator else None
         self._overloaded = False
 
     def seconds(self, metered: Iterable[MeteredSecond]) -> None:
         """Take seconds in the order of time."""
         for second in metered:
-            self._second(second, second.flags | self._flags(second.t))
+            flags = second.flags if self._flags is None else second.flags | self._flags(second.t)
+            self._second(second, flags | self._calibrating(second))
 
     def finish(self) -> None:
         """Hand over the minute under way."""
@@ -54,6 +58,21 @@ class Recorder:
         self._emit(EdgeEvent(seq=0, t=datetime.fromtimestamp(t, UTC), kind=kind, detail=detail))
 
     # -- inside ------------------------------------------------------------------------------------------------
+
+    def _calibrating(self, second: MeteredSecond) -> NoiseFlag:
+        if self._watch is None:
+            return NO_FLAGS
+        on, read = self._watch.update(second)
+        if read is not None:
+            detail: Detail = {
+                "action": "check",
+                "reading_db": round(read.reading_db, 2),
+                "calibrator_db": read.calibrator_db,
+                "deviation_db": round(read.reading_db - read.calibrator_db, 2),
+                "seconds": read.seconds,
+            }
+            self.event("calibration", read.t, detail)
+        return NoiseFlag.CALIBRATING if on else NO_FLAGS
 
     def _second(self, second: MeteredSecond, flags: NoiseFlag) -> None:
         if self._minutes.ended_before(second.t):

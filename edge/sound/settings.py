@@ -104,6 +104,8 @@ class NoiseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Level that an RMS of 1 (full scale) has, dB re 20 µPa; a calibration takes its place."""
     calibration: str | None = None
     """Calibration file; unless given, ``calibration.json`` in the agent's data folder, if it is there."""
+    response: str | None = None
+    """Free-field response of the microphone (CSV), which is then corrected."""
     calibration_interval_days: Annotated[int, Meta(ge=1, le=3660)] = 365
     """After that, seconds are flagged ``calibration_overdue``."""
     overload_db: Level | None = None
@@ -120,5 +122,9 @@ class NoiseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         source = self.source
         if isinstance(source, FileSource | SceneSource):
             source = msgspec.structs.replace(source, path=str(base / source.path))
-        calibration = None if self.calibration is None else str(base / self.calibration)
-        return msgspec.structs.replace(self, source=source, calibration=calibration)
+        files = {
+            key: str(base / value)
+            for key, value in (("calibration", self.calibration), ("response", self.response))
+            if value is not None
+        }
+        return msgspec.structs.replace(self, source=source, **files)
