@@ -18,9 +18,12 @@ export function here() {
   return { parts, query: new URLSearchParams(search) };
 }
 
-/** Change the address without a new entry in the history and without showing the view anew. */
-export function rewrite(address) {
-  history.replaceState(null, "", address);
+/**
+ * Change the address without a new entry in the history and without showing the view anew. Nothing happens where the
+ * address has left `within` meanwhile: a view that is just going must not write into the history of the next one.
+ */
+export function rewrite(address, within) {
+  if (`${location.hash}/`.startsWith(`${within}/`)) history.replaceState(null, "", address);
 }
 
 /** Go to an address. */

@@ -120,7 +120,7 @@ function showCourse(place, state) {
       class: "choice", type: "button", "aria-pressed": String(key === state.range && !state.at), data: { range: key, testid: `range-${key}` },
       on: { click: () => { state.range = key; state.at = null; showCourse(place, state); place.querySelector(`[data-range="${key}"]`)?.focus(); } },
     }, t(`range.${key}`)));
-  const canvas = h("div", { class: "chart chart-level", role: "img", data: { testid: "level-chart" } });
+  const canvas = h("div", { class: "chart chart-level", role: "img", "aria-label": t("noise.course", { device: label(one.label) }), data: { testid: "level-chart" } });
   const told = h("p", { class: "caption chart-words" });
   const hours = h("details", { class: "more", data: { testid: "hours-table" } }, h("summary", {}, t("noise.hours_table")), h("div", { class: "hours" }));
   fill(place,
@@ -128,7 +128,7 @@ function showCourse(place, state) {
       h("h3", {}, t("noise.course", { device: label(one.label) }), " ", one.indicative && indicativeMark()),
       h("div", { class: "choices", role: "group", "aria-label": t("noise.range") }, ranges)),
     h("div", { class: "chart-place" }, canvas, loading(1, "chart")), told, hours);
-  rewrite(path("site", state.site.name, "noise", state.device, state.at ? `at-${state.at}` : state.range));
+  rewrite(path("site", state.site.name, "noise", state.device, state.at ? `at-${state.at}` : state.range), path("site", state.site.name));
   draw({ place, canvas, told, hours, state, signal: mine.signal });
 }
 
@@ -148,18 +148,21 @@ async function draw({ canvas, told, hours, state, signal }) {
       if (!picture) shapes.replaceWith(failure(error, () => location.reload()));
       return;
     }
-    if (!picture) {
-      const { levelChart } = await import("../charts/levelChart.js");
-      picture = await levelChart(canvas, signal, () => shown);
-      shapes.remove();
-      canvas.dataset.ready = "yes";
-    } else picture.update(true);
-    if (signal.aborted) return;
+    const words = courseWords(shown, state.site);
     canvas.dataset.points = String(shown.series.t.length);
-    canvas.setAttribute("aria-label", courseWords(shown, state.site));
-    setText(told, courseWords(shown, state.site));
+    canvas.setAttribute("aria-label", words);
+    setText(told, words);
     fill(hours.querySelector(".hours"), hoursTable(shown.hours, state.site));
     hours.hidden = !shown.hours.length;
+    if (picture) {
+      picture.update(true);
+      return;
+    }
+    const { levelChart } = await import("../charts/levelChart.js");
+    picture = await levelChart(canvas, signal, () => shown);
+    if (signal.aborted) return;
+    shapes.remove();
+    canvas.dataset.ready = "yes";
   };
   await load();
   if (signal.aborted) return;

@@ -16,7 +16,7 @@ const DAY_MS = 24 * 3600_000;
 export function waterPanel(site, { signal }) {
   const state = { site, signal, meter: null, answer: null, rows: new Map() };
   const total = h("div", { class: "water-total", data: { testid: "water-total" } }, loading(1));
-  const canvas = h("div", { class: "chart chart-water", role: "img", data: { testid: "water-chart" } });
+  const canvas = h("div", { class: "chart chart-water", role: "img", "aria-label": t("water.hours", { name: t("water.quarter") }), data: { testid: "water-chart" } });
   const title = h("h3", {});
   const meters = h("div", { class: "meters" });
   const node = h("div", { class: "water" },
