@@ -1,0 +1,147 @@
+"""Hour rows in DuckDB: the newest revision in the table that is read, earlier ones kept beside it."""
+
+# ruff: noqa: S608  SQL is put together from this package's own names and from integers; values are bound
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from store.series.duckdb_file import Connection
+from store.series.duckdb_noise import utc
+from store.series.interface import NoiseHour, WaterHour
+from store.series.memory import Sources
+from store.series.packed_ints import PackedInts
+
+_LEVELS: Final = (
+    "laeq_db", "l5_db", "l10_db", "l50_db", "l90_db", "l95_db", "lafmax_db", "lafmin_db", "sd_db",
+)  # fmt: skip
+_NOISE: Final = (
+    *_LEVELS, "valid_s", "valid_share", "measured_s", "seconds", "ln_from", "laf_bins", "laf_counts", "excluded_s",
+)  # fmt: skip
+_WATER: Final = ("volume_l", "readings", "flags")
+
+
+def write_noise(connection: Connection, numbers: Sequence[int], rows: Sequence[NoiseHour]) -> None:
+    """Store hour rows as the next revision of each."""
+    columns: dict[str, np.ndarray] = {
+        key: _numbers([getattr(row, key) for row in rows], np.float64)
+        for key in (*_LEVELS, "valid_s", "valid_share", "measured_s")
+    }
+    columns["seconds"] = np.array([row.seconds for row in rows], dtype=np.int32)
+    columns["ln_from"] = _objects([row.ln_from for row in rows])
+    columns["laf_bins"] = _objects([PackedInts.of(row.laf_bins).data for row in rows])
+    columns["laf_counts"] = _objects([PackedInts.of(row.laf_counts).data for row in rows])
+    columns["excluded_s"] = _objects([msgspec.json.encode(dict(row.excluded_s)).decode() for row in rows])
+    # Data only grows, but for retention: a row that knows less than the stored one must not replace it.
+    _replace(
+        connection, "noise_hour", _NOISE, numbers, rows, columns, "h.measured_s <= b.measured_s + 0.0005"
+    )
+
+
+def write_water(connection: Connection, numbers: Sequence[int], rows: Sequence[WaterHour]) -> None:
+    """Store hour rows as the next revision of each."""
+    columns = {
+        "volume_l": _numbers([row.volume_l for row in rows], np.float64),
+        "readings": np.array([row.readings for row in rows], dtype=np.int32),
+        "flags": np.array([row.flags for row in rows], dtype=np.int32),
+    }
+    _replace(connection, "water_hour", _WATER, numbers, rows, columns, "h.readings <= b.readings")
+
+
+def read_noise(
+    connection: Connection, sources: Sources, start_s: int, end_s: int, numbers: Sequence[int] | None
+) -> list[NoiseHour]:
+    """Return the newest revision of each hour row of a range."""
+    levels = ", ".join(f"round({key}::DOUBLE, 4) AS {key}" for key in _LEVELS)
+    names = sources.names
+    return [
+        _noise_hour(names[row[0]], row)
+        for row in _read(connection, "noise_hour", f"{levels}, {', '.join(_NOISE[len(_LEVELS):])}",
+                         start_s, end_s, numbers)
+    ]  # fmt: skip
+
+
+def read_water(
+    connection: Connection, sources: Sources, start_s: int, end_s: int, numbers: Sequence[int] | None
+) -> list[WaterHour]:
+    """Return the newest revision of each hour row of a range."""
+    names = sources.names
+    return [
+        WaterHour(names[source][0], names[source][1], utc(t_s), volume_l, readings, flags, revision)
+        for source, t_s, revision, volume_l, readings, flags in _read(
+            connection, "water_hour", ", ".join(_WATER), start_s, end_s, numbers
+        )
+    ]
+
+
+def _noise_hour(name: tuple[str, str], row: tuple[Any, ...]) -> NoiseHour:
+    (_, t_s, revision, laeq, l5, l10, l50, l90, l95, top, bottom, sd,
+     valid_s, valid_share, measured_s, seconds, ln_from, bins, counts, excluded) = row  # fmt: skip
+    return NoiseHour(
+        name[0], name[1], utc(t_s), laeq, l5, l10, l50, l90, l95, top, bottom, sd, valid_s, valid_share, measured_s,
+        seconds, ln_from, PackedInts(bins), PackedInts(counts),
+        {} if excluded == "{}" else msgspec.json.decode(excluded), revision,
+    )  # fmt: skip
+
+
+def _read(
+    connection: Connection, table: str, columns: str, start_s: int, end_s: int, numbers: Sequence[int] | None
+) -> list[tuple[Any, ...]]:
+    if numbers is not None and not numbers:
+        return []
+    chosen = "" if numbers is None else f"AND source IN ({', '.join(map(str, numbers))})"
+    return connection.rows(
+        f"SELECT source, t_s, revision, {columns} FROM {table} WHERE t_s >= $start AND t_s < $end {chosen} "
+        "ORDER BY t_s, source",
+        {"start": start_s, "end": end_s},
+    )
+
+
+def _replace(
+    connection: Connection, table: str, names: Sequence[str], numbers: Sequence[int],
+    rows: Sequence[NoiseHour] | Sequence[WaterHour], columns: dict[str, np.ndarray], not_less: str,
+) -> None:  # fmt: skip
+    batch = {
+        "source": np.array(numbers, dtype=np.int32),
+        "t_s": np.array([row.t.timestamp() for row in rows], dtype=np.int64),
+        **columns,
+    }
+    low, high = int(batch["t_s"].min()), int(batch["t_s"].max())
+    listed = ", ".join(names)
+    fresh = ", ".join(f"b.{name}" for name in names)
+    connection.execute("DROP TABLE IF EXISTS fresh_hours")
+    connection.execute_with(
+        batch,
+        f"CREATE TEMP TABLE fresh_hours AS SELECT b.source, b.t_s, coalesce(h.revision + 1, 0) AS revision, {fresh} "
+        f"FROM batch b LEFT JOIN {table} h ON h.source = b.source AND h.t_s = b.t_s "
+        f"AND h.t_s BETWEEN {low} AND {high} WHERE h.revision IS NULL OR {not_less}",
+    )
+    old = (
+        f"SELECT h.* FROM {table} h SEMI JOIN fresh_hours f ON f.source = h.source AND f.t_s = h.t_s "
+        f"WHERE h.t_s BETWEEN {low} AND {high}"
+    )
+    connection.execute(f"INSERT INTO {table}_superseded {old}")
+    connection.execute(
+        f"DELETE FROM {table} h USING fresh_hours f "
+        f"WHERE h.source = f.source AND h.t_s = f.t_s AND h.t_s BETWEEN {low} AND {high}"
+    )
+    connection.execute(
+        f"INSERT INTO {table} (source, t_s, revision, {listed}) SELECT source, t_s, revision, {listed} FROM fresh_hours"
+    )
+    connection.execute("DROP TABLE fresh_hours")
+
+
+def _numbers(values: Sequence[Any], dtype: type[np.generic]) -> np.ndarray:
+    missing = [value is None for value in values]
+    filled = np.array([0 if value is None else value for value in values], dtype=dtype)
+    return np.ma.masked_array(filled, mask=missing) if any(missing) else filled
+
+
+def _objects(values: Sequence[object]) -> np.ndarray:
+    column = np.empty(len(values), dtype=object)
+    column[:] = values
+    return column
