@@ -1,4 +1,4 @@
-"""What ingest knows of the registry, read again every few seconds."""
+"""What ingest knows of the registry: read again every few seconds, and at once when something unknown shows up."""
 
 from __future__ import annotations
 
@@ -6,37 +6,60 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+import structlog
 from sqlalchemy import select
 
 from ingest.validate import Known
-from store.registry.database import Registry
+from store.registry.database import Registry, RegistryUnavailable
 from store.registry.models import Device, Meter
 
-_MAX_AGE_S: Final = 2.0
+log = structlog.get_logger(__name__)
+
+_MAX_AGE_S: Final = 10.0
+_UNKNOWN_AGE_S: Final = 1.0
 
 
 class KnownDevices:
-    """A copy of the registry's devices and meters, at most two seconds old."""
+    """A copy of the registry's devices and meters, at most ten seconds old while the registry answers."""
 
     def __init__(self, registry: Registry, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._registry = registry
         self._monotonic = monotonic
-        self._read_at: float | None = None
-        self._known = Known(frozenset())
+        self._tried_at = float("-inf")
+        self._known: Known | None = None
+        self._troubled = False
 
     def current(self) -> Known:
-        """Return what is known, reading the registry when the copy is old."""
+        """Return what is known. Raises ``RegistryUnavailable`` only if the registry never answered yet."""
+        return self._at_most(_MAX_AGE_S)
+
+    def after_unknown(self) -> Known:
+        """Return what is known now that a device or meter was not: the registry is asked once a second at most."""
+        return self._at_most(_UNKNOWN_AGE_S)
+
+    def _at_most(self, age_s: float) -> Known:
         now_s = self._monotonic()
-        if self._read_at is None or now_s - self._read_at > _MAX_AGE_S:
+        if self._known is not None and now_s - self._tried_at <= age_s:
+            return self._known
+        self._tried_at = now_s
+        try:
             self._known = self._read()
-            self._read_at = now_s
+            self._troubled = False
+        except RegistryUnavailable as error:
+            if self._known is None:
+                raise
+            if not self._troubled:
+                log.warning(
+                    "the registry does not answer; ingest goes on with what it knew", cause=str(error)
+                )
+            self._troubled = True
         return self._known
 
     def _read(self) -> Known:
         with self._registry.reader() as session:
-            devices = session.execute(select(Device.site, Device.name).where(Device.enabled))
-            meters = session.execute(select(Meter.site, Meter.name, Meter.device))
-            return Known(
-                frozenset((site, name) for site, name in devices),
-                {(site, name): device for site, name, device in meters},
-            )
+            devices = session.execute(select(Device.site, Device.name).where(Device.enabled)).all()
+            meters = session.execute(select(Meter.site, Meter.name, Meter.device)).all()
+        return Known(
+            frozenset((site, name) for site, name in devices),
+            {(site, name): device for site, name, device in meters},
+        )

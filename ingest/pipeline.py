@@ -1,8 +1,10 @@
-"""From arrivals to the store: judge, quarantine, commit, acknowledge, answer; one thread, one batch at a time.
+"""From arrivals to the store: judge, commit, quarantine, acknowledge, answer; one thread, one batch at a time.
 
 The order is the promise. A message is acknowledged to the broker, and ``stored`` goes back to the device, only after
-the store (and the quarantine) have committed. If the store cannot take a batch, the pipeline waits and tries the same
-batch again; meanwhile nothing is taken from the source, so memory stays bounded.
+the store and then the quarantine have committed. Whatever stops it in between, the broker still has the message, and
+doing all of it again changes nothing: a reading is stored once, a quarantined copy counts up. If a store cannot take a
+batch, the pipeline waits and tries the same batch again; meanwhile nothing is taken from the source, so memory stays
+bounded.
 """
 
 from __future__ import annotations
@@ -10,29 +12,31 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Protocol
 
-import msgspec
 import structlog
 
 from contract.clock import Clock
-from contract.codec import decode_status, encode
 from contract.messages import Stored
-from contract.seqranges import to_ranges
-from contract.topics import parse
+from ingest.batch import Batch, bad_status, judge_all
+from ingest.commit import EveryReadingFails, write_or_isolate
 from ingest.known import KnownDevices
+from ingest.replay import replay_if_asked
 from ingest.source_mqtt import Arrival
-from ingest.validate import Judged, judge
-from store.registry.database import Registry
-from store.registry.device_state import record_status
-from store.registry.quarantine import Rejected, hold
-from store.series.interface import Entry, SeriesStore, StoreUnavailable
+from store.registry.database import Registry, RegistryUnavailable
+from store.registry.device_state import record_statuses
+from store.registry.quarantine import hold
+from store.series.interface import SeriesStore, StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
 _RETRY_FIRST_S: Final = 0.5
 _RETRY_MOST_S: Final = 15.0
+_IDLE_S: Final = 0.2
+_REPLAY_EVERY_S: Final = 1.0
+_COMPANY: Final = 200
+"""Messages taken along when every reading fails: if the others succeed, those that fail are to blame."""
 
 
 class Source(Protocol):
@@ -62,25 +66,16 @@ class PipelineStats:
     batches: int = 0
     store_retries: int = 0
     errors: int = 0
-
-
-@dataclass(slots=True)
-class _Batch:
-    arrivals: list[Arrival] = field(default_factory=list)
-    judged: list[Judged] = field(default_factory=list)
-    statuses: list[Arrival] = field(default_factory=list)
-    entries: list[Entry] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
-    refused_by_store: set[int] = field(default_factory=set)
-    """Indices into ``entries``."""
+    waiting_since_s: float | None = None
+    """Since when (monotonic) a batch waits for a store that does not take it."""
 
 
 class Pipeline:
-    """Drains a source into the stores. ``max_readings`` and ``max_wait_s`` close a batch."""
+    """Drains a source into the stores. ``max_readings`` and ``max_wait_s`` close a batch; so does a pause."""
 
     def __init__(
         self, source: Source, series: SeriesStore, registry: Registry, clock: Clock, *,
-        max_readings: int = 5_000, max_wait_s: float = 0.2,
+        max_readings: int = 10_000, max_wait_s: float = 0.2, pause_s: float = 0.02,
     ) -> None:  # fmt: skip
         self._source = source
         self._series = series
@@ -89,39 +84,50 @@ class Pipeline:
         self._known = KnownDevices(registry)
         self._max_readings = max_readings
         self._max_wait_s = max_wait_s
+        self._pause_s = pause_s
+        self._replay_looked_at = float("-inf")
         self.stats = PipelineStats()
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop``. No exception ends it: it is logged, counted, and the batch is tried again."""
         while not stop.is_set():
-            arrivals = self._collect(stop)
-            if arrivals:
-                self._process_until_done(arrivals, stop)
+            try:
+                arrivals = self._collect(stop)
+                if arrivals:
+                    self._process_until_done(arrivals, stop)
+                self._replay(stop)
+            except Exception:
+                self.stats.errors += 1
+                log.exception("ingest failed and goes on")
+                stop.wait(_RETRY_FIRST_S)
 
     def process(self, arrivals: Sequence[Arrival]) -> None:
         """Judge and commit one batch, then acknowledge and answer.
 
-        Raises ``StoreUnavailable`` with nothing acknowledged; calling it again with the same batch is safe.
+        Raises ``StoreUnavailable`` or ``RegistryUnavailable`` with nothing acknowledged; calling it again with the same
+        batch is safe.
         """
-        batch = self._judge(arrivals)
+        batch = judge_all(arrivals, self._clock.now(), self._known)
         self._commit_series(batch)
         self._commit_registry(batch)
         for arrival in arrivals:
             self._source.acknowledge(arrival)
-        self._answer(batch)
+        for site, device, stored in batch.answers():
+            self._source.answer(site, device, stored)
         self._count(batch)
 
-    # -- collecting --------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------------------
 
     def _collect(self, stop: threading.Event) -> list[Arrival]:
-        first = self._source.take(0.2)
+        first = self._source.take(_IDLE_S)
         if first is None:
             return []
         arrivals, size = [first], len(first.payload)
         deadline = time.monotonic() + self._max_wait_s
-        # A reading takes some 200 bytes: the size is a good enough count before anything is decoded.
-        while size < self._max_readings * 200 and len(arrivals) < self._max_readings and not stop.is_set():
-            arrival = self._source.take(max(0.0, deadline - time.monotonic()))
+        # A reading takes some 150 bytes: the size is a good enough count before anything is decoded.
+        while size < self._max_readings * 150 and len(arrivals) < self._max_readings and not stop.is_set():
+            # The broker sends only so much without acknowledgement: a pause means that it waits for us.
+            arrival = self._source.take(min(self._pause_s, deadline - time.monotonic()))
             if arrival is None:
                 break
             arrivals.append(arrival)
@@ -129,98 +135,65 @@ class Pipeline:
         return arrivals
 
     def _process_until_done(self, arrivals: list[Arrival], stop: threading.Event) -> None:
-        wait_s = _RETRY_FIRST_S
+        wait_s, tries = _RETRY_FIRST_S, 0
         while not stop.is_set():
             try:
                 self.process(arrivals)
-            except StoreUnavailable as error:
+                break
+            except (StoreUnavailable, RegistryUnavailable) as error:
+                tries += 1
                 self.stats.store_retries += 1
-                if wait_s == _RETRY_FIRST_S:
+                if self.stats.waiting_since_s is None:
+                    self.stats.waiting_since_s = time.monotonic()
                     log.warning(
                         "the store does not answer; ingest waits", cause=str(error), messages=len(arrivals)
                     )
-                stop.wait(wait_s)
-                wait_s = min(_RETRY_MOST_S, wait_s * 2)
-            except Exception:
-                self.stats.errors += 1
-                log.exception("a batch failed", messages=len(arrivals))
-                if len(arrivals) == 1:
-                    stop.wait(wait_s)
-                    wait_s = min(_RETRY_MOST_S, wait_s * 2)
-                    continue
-                for arrival in arrivals:  # find the one that does it; the others must not wait for it
-                    self._process_until_done([arrival], stop)
-                return
-            else:
-                return
+                if isinstance(error, EveryReadingFails) and len(arrivals) < _COMPANY:
+                    arrivals += self._at_hand(_COMPANY - len(arrivals))
+            stop.wait(wait_s)
+            wait_s = min(_RETRY_MOST_S, wait_s * 2)
+        if self.stats.waiting_since_s is not None and not stop.is_set():
+            waited_s = time.monotonic() - self.stats.waiting_since_s
+            log.info("the store answers again", after_s=round(waited_s, 1), tries=tries)
+            self.stats.waiting_since_s = None
 
-    # -- one batch ---------------------------------------------------------------------------------------------
+    def _at_hand(self, most: int) -> list[Arrival]:
+        taken: list[Arrival] = []
+        while len(taken) < most and (arrival := self._source.take(0.0)) is not None:
+            taken.append(arrival)
+        return taken
 
-    def _judge(self, arrivals: Sequence[Arrival]) -> _Batch:
-        batch = _Batch(arrivals=list(arrivals))
-        known = self._known.current()
-        now = self._clock.now()
-        for arrival in arrivals:
-            if arrival.topic.endswith("/status"):
-                batch.statuses.append(arrival)
-                continue
-            judged = judge(arrival.topic, arrival.payload, arrival.size_bytes, now, known)
-            batch.judged.append(judged)
-            batch.entries += judged.entries
-            batch.rejected += judged.rejected
-        return batch
+    def _commit_series(self, batch: Batch) -> None:
+        if batch.entries:
+            for index, (code, reason) in write_or_isolate(self._series, batch.entries).items():
+                batch.refuse(index, code, reason)
 
-    def _commit_series(self, batch: _Batch) -> None:
-        if not batch.entries:
-            return
-        report = self._series.write(batch.entries)
-        if report.retry:
-            raise StoreUnavailable(f"{len(report.retry)} readings were not committed: {report.retry[0][1]}")
-        for index, reason in report.rejected:
-            entry = batch.entries[index]
-            batch.refused_by_store.add(index)
-            raw = encode(entry.reading)
-            topic = f"qw/v1/{entry.site}/{entry.device}/"
-            batch.rejected.append(Rejected(topic, "refused_by_store", reason, raw, len(raw)))
-
-    def _commit_registry(self, batch: _Batch) -> None:
+    def _commit_registry(self, batch: Batch) -> None:
         if not batch.rejected and not batch.statuses:
             return
-        now = self._clock.now()
         with self._registry.session() as session:
-            for arrival in batch.statuses:
-                try:
-                    topic = parse(arrival.topic)
-                    status = decode_status(arrival.payload)
-                except (ValueError, msgspec.DecodeError) as error:
-                    batch.rejected.append(_bad_status(arrival, str(error)))
-                    continue
-                if not record_status(session, topic.site, topic.device, status, now):
-                    batch.rejected.append(_bad_status(arrival, "the registry does not know the device"))
-            hold(session, batch.rejected, now)
+            unknown = record_statuses(session, [report for _, report in batch.statuses])
+            strangers = [
+                bad_status(arrival, "the registry does not know the device")
+                for arrival, report in batch.statuses
+                if (report.site, report.device) in unknown
+            ]
+            hold(session, [*batch.rejected, *strangers], self._clock.now())
+        batch.rejected += strangers
 
-    def _answer(self, batch: _Batch) -> None:
-        stored: dict[tuple[str, str], list[int]] = {}
-        refused: dict[tuple[str, str], list[int]] = {}
-        for index, entry in enumerate(batch.entries):
-            answers = refused if index in batch.refused_by_store else stored
-            answers.setdefault((entry.site, entry.device), []).append(entry.reading.seq)
-        for judged in batch.judged:
-            if judged.topic and judged.refused:
-                refused.setdefault((judged.topic.site, judged.topic.device), []).extend(judged.refused)
-        for site, device in stored.keys() | refused.keys():
-            kept = set(stored.get((site, device), ()))
-            # One seq may name both a good and a bad reading of a broken device: the stored one decides.
-            gone = set(refused.get((site, device), ())) - kept
-            self._source.answer(site, device, Stored(stored=to_ranges(kept), refused=to_ranges(gone)))
+    def _replay(self, stop: threading.Event) -> None:
+        now_s = time.monotonic()
+        if now_s - self._replay_looked_at < _REPLAY_EVERY_S:
+            return
+        self._replay_looked_at = now_s
+        try:
+            replay_if_asked(self._registry, self._series, self._clock, stop)
+        except (StoreUnavailable, RegistryUnavailable) as error:
+            log.warning("the replay waits", cause=str(error))
 
-    def _count(self, batch: _Batch) -> None:
+    def _count(self, batch: Batch) -> None:
         self.stats.batches += 1
         self.stats.messages += len(batch.arrivals)
         self.stats.readings_stored += len(batch.entries) - len(batch.refused_by_store)
         self.stats.quarantined += len(batch.rejected)
         self.stats.statuses += len(batch.statuses)
-
-
-def _bad_status(arrival: Arrival, reason: str) -> Rejected:
-    return Rejected(arrival.topic, "bad_payload", reason, arrival.payload, arrival.size_bytes)

@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import threading
+import time
+from dataclasses import dataclass
 
 from contract.clock import Clock
 from ingest.pipeline import Pipeline, PipelineStats
-from ingest.source_mqtt import MqttSource
+from ingest.source_mqtt import BrokerAddress, MqttSource, SourceStats
 from store.registry.database import Registry
 from store.series.interface import SeriesStore
 
 
+@dataclass(frozen=True, slots=True)
+class IngestHealth:
+    """How ingest is: connected to the broker, working, how much waits, and since when the store refuses."""
+
+    connected: bool
+    working: bool
+    waiting: int
+    store_away_s: float
+
+
 class Ingest:
-    """Receives from one broker and stores; runs in two threads of its own."""
+    """Receives from one broker and stores; runs in two threads of its own.
+
+    ``name`` is its session at the broker, one for each process. ``group`` shares the load with the other processes of
+    the group, on a broker that speaks MQTT 5.
+    """
 
     def __init__(
         self, broker_url: str, *, username: str | None, password: str | None, series: SeriesStore,
-        registry: Registry, clock: Clock,
+        registry: Registry, clock: Clock, name: str = "ingest", group: str | None = None, ca_file: str | None = None,
     ) -> None:  # fmt: skip
-        self._source = MqttSource(broker_url, username=username, password=password)
+        self._source = MqttSource(BrokerAddress(broker_url, username, password, name, group, ca_file))
         self._pipeline = Pipeline(self._source, series, registry, clock)
         self._stop = threading.Event()
         self._thread = threading.Thread(
@@ -38,10 +54,26 @@ class Ingest:
 
     @property
     def healthy(self) -> bool:
-        """Whether both threads live and the broker is connected."""
-        return self._thread.is_alive() and self._source.connected
+        """Whether both threads live, the broker is connected and the store takes what arrives."""
+        health = self.health()
+        return health.working and health.connected and health.store_away_s == 0
+
+    def health(self) -> IngestHealth:
+        """Return how ingest is."""
+        since = self._pipeline.stats.waiting_since_s
+        return IngestHealth(
+            connected=self._source.connected,
+            working=self._thread.is_alive(),
+            waiting=self._source.waiting,
+            store_away_s=0.0 if since is None else time.monotonic() - since,
+        )
 
     @property
     def stats(self) -> PipelineStats:
-        """Counts since the start."""
+        """Counts of what was stored since the start."""
         return self._pipeline.stats
+
+    @property
+    def source_stats(self) -> SourceStats:
+        """Counts of what happened at the broker's side since the start."""
+        return self._source.stats
