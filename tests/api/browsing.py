@@ -44,7 +44,13 @@ class Visitor:
     watched: Watched
 
     def go(self, address: str) -> None:
+        """Go to an address of the page; wait until its view is there."""
         self.page.goto(f"{self.served.address}/{address}")
+        if address:
+            view, _, rest = address.removeprefix("#/").partition("/")
+            self.page.wait_for_selector(
+                f"[data-view='{view or 'overview'}'][data-of='{rest.partition('/')[0]}']"
+            )
 
     def log_in(self, name: str = "bureau") -> None:
         self.go("")

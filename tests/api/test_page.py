@@ -367,7 +367,7 @@ def test_a_session_that_is_over_leads_to_the_login(browser: Browser, served: Ser
         visitor.log_in()
         with served.context.registry.session() as session:
             session.execute(delete(LoginSession))
-        visitor.go("#/alerts")
+        visitor.page.goto(f"{served.address}/#/alerts")
         expect(visitor.page.locator(".note")).to_have_text("登录已过期，请重新登录。")
         visitor.watched.complaints.clear()
 

@@ -9,6 +9,7 @@ const SILENT_MS = 25_000;
 /** Emits the stream's events (detail: the data) and "state" (detail: connecting, live or lost). */
 export const live = new EventTarget();
 
+const latest = new Map();
 let source = null;
 let retryTimer = 0;
 let watchdog = 0;
@@ -25,10 +26,16 @@ export function openLive() {
 /** Close the stream. */
 export function closeLive() {
   wanted = false;
+  latest.clear();
   clearTimeout(retryTimer);
   clearTimeout(watchdog);
   source?.close();
   source = null;
+}
+
+/** The newest second of every device so far: what a view begins with. */
+export function latestLevels() {
+  return [...latest.values()];
 }
 
 /** The stream's state. */
@@ -58,7 +65,9 @@ function connect() {
   for (const name of EVENTS) {
     source.addEventListener(name, (message) => {
       alive();
-      live.dispatchEvent(new CustomEvent(name, { detail: JSON.parse(message.data) }));
+      const detail = JSON.parse(message.data);
+      if (name === "levels") for (const one of detail.levels) latest.set(`${one.site}/${one.device}`, one);
+      live.dispatchEvent(new CustomEvent(name, { detail }));
     });
   }
 }

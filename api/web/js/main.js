@@ -69,7 +69,7 @@ async function showView({ focus = true } = {}) {
   shown?.abort();
   const mine = (shown = new AbortController());
   const { parts, query } = here();
-  const place = h("div", { class: "view" });
+  const place = h("div", { class: "view", data: { view: parts[0] ?? "overview", of: parts[1] ?? "" } });
   try {
     const view = await VIEWS[parts[0] ?? ""]?.();
     if (mine.signal.aborted) return;

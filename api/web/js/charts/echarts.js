@@ -1,5 +1,6 @@
 // The chart library, loaded when the first chart is needed, and what all charts share.
 
+const COMPACT_PX = 560;
 let loading = null;
 
 /** Load ECharts once. */
@@ -28,15 +29,22 @@ export function palette() {
   };
 }
 
-/** A chart in a node that follows its size and the colour scheme. `option` gives the options for a palette. */
+/** A chart in a node that follows its size and the colour scheme. `option` gives the options for a palette and a width. */
 export async function chart(node, signal, option) {
   const library = await echarts();
   if (signal.aborted) return null;
   const instance = library.init(node, null, { renderer: "canvas", useDirtyRect: false });
   let update = option;
-  const draw = (replace = true) => instance.setOption(update(palette()), { notMerge: replace });
+  let compact = false;
+  const draw = (replace = true) => {
+    compact = instance.getWidth() < COMPACT_PX;
+    instance.setOption(update(palette(), compact), { notMerge: replace });
+  };
   draw();
-  const observer = new ResizeObserver(() => instance.resize());
+  const observer = new ResizeObserver(() => {
+    instance.resize();
+    if (compact !== instance.getWidth() < COMPACT_PX) draw();
+  });
   observer.observe(node);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw(), { signal });
   signal.addEventListener("abort", () => {

@@ -9,7 +9,7 @@ const LEAST_VALID = 0.5;
 
 /** A level chart in a node. `data()` gives {series, hours, timezone, live}. */
 export async function levelChart(node, signal, data, onZoom) {
-  const made = await chart(node, signal, (colours) => options(data(), colours));
+  const made = await chart(node, signal, (colours, compact) => options(data(), colours, compact));
   if (!made) return null;
   made.instance.on("datazoom", () => {
     const [zoom] = made.instance.getOption().dataZoom;
@@ -18,7 +18,7 @@ export async function levelChart(node, signal, data, onZoom) {
   return {
     /** Draw new data; the zoom stays where it is unless the range is a new one. */
     update(keepZoom) {
-      const option = (colours) => options(data(), colours);
+      const option = (colours, compact) => options(data(), colours, compact);
       if (!keepZoom) {
         made.set(option);
         return;
@@ -34,7 +34,7 @@ export async function levelChart(node, signal, data, onZoom) {
   };
 }
 
-function options({ series, hours, timezone, compact }, colours) {
+function options({ series, hours, timezone }, colours, compact) {
   const local = (t) => toLocal(timezone, typeof t === "number" ? t : Date.parse(t));
   const start = local(series.start);
   const end = local(series.end);

@@ -5,7 +5,7 @@ import { clockSpeed, now, refreshMs } from "../clock.js";
 import { every, fill, h, setText } from "../dom.js";
 import { level, moment, percent } from "../format.js";
 import { label, t } from "../i18n.js";
-import { live } from "../live.js";
+import { latestLevels, live } from "../live.js";
 import { path, rewrite } from "../router.js";
 import { indicativeMark, levelBar, liveLevel, marginWords, stateMark } from "./level.js";
 import { Strip } from "./sparkline.js";
@@ -89,17 +89,18 @@ function gapMs() {
 function follow(state) {
   const { signal } = state;
   const limit = () => state.site.limit.value_db;
-  live.addEventListener("levels", (event) => {
-    for (const one of event.detail.levels) {
-      if (one.site !== state.site.name) continue;
-      const row = state.rows.get(one.device);
+  const take = (levels) => {
+    for (const one of levels) {
+      const row = one.site === state.site.name && state.rows.get(one.device);
       if (!row) continue;
       row.bar.set(row.live.take(one), limit());
       row.strip.add(Date.parse(one.t), one.laeq_db);
       row.strip.draw(now(), limit(), gapMs());
       if (one.device === state.device) state.second?.(one);
     }
-  }, { signal });
+  };
+  take(latestLevels());
+  live.addEventListener("levels", (event) => take(event.detail.levels), { signal });
   const timer = setInterval(() => {
     for (const row of state.rows.values()) {
       row.bar.set(row.live.show(), limit());
@@ -133,7 +134,7 @@ function showCourse(place, state) {
 }
 
 async function draw({ canvas, told, hours, state, signal }) {
-  const shown = { series: null, hours: [], timezone: state.site.timezone, compact: canvas.clientWidth < 560 };
+  const shown = { series: null, hours: [], timezone: state.site.timezone };
   const shapes = canvas.nextElementSibling;
   let picture = null;
   const load = async () => {

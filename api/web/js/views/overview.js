@@ -4,7 +4,7 @@ import { get } from "../api.js";
 import { refreshMs } from "../clock.js";
 import { every, fill, h, setText } from "../dom.js";
 import { label, t } from "../i18n.js";
-import { live } from "../live.js";
+import { latestLevels, live } from "../live.js";
 import { alertList } from "../parts/alertList.js";
 import { icon } from "../parts/icons.js";
 import { siteCard } from "../parts/siteCard.js";
@@ -127,6 +127,7 @@ function renderSites(place, state, signal) {
     state.shown = kind === "cards" ? cards(place, signal) : kind === "table" ? table(place) : nothing(place, state);
   }
   state.shown.sites(sites);
+  state.shown.levels(latestLevels());
 }
 
 function passes(site, state) {

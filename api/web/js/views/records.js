@@ -18,7 +18,7 @@ export function limits({ signal }) {
 function limitTable(items) {
   const columns = ["what", "period", "value", "standard", "clause", "since", "verified"];
   return h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": t("limits.title") },
-    h("table", { class: "table" }, h("thead", {}, h("tr", {}, columns.map((key) => h("th", { scope: "col" }, t(`limits.${key}`))))),
+    h("table", { class: "table" }, h("thead", {}, h("tr", {}, columns.map((key) => h("th", { scope: "col", class: key === "value" ? "right" : "" }, t(`limits.${key}`))))),
       h("tbody", {}, items.map((one) => h("tr", {},
         h("th", { scope: "row" }, label(one.label)), h("td", {}, tOr(`period.${one.period}`, "period.any")),
         h("td", { class: "right" }, `${one.comparator === "<=" ? "≤" : one.comparator} ${level(one.value)} ${one.unit}`),
