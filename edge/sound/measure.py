@@ -4,40 +4,60 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from contract.flags import NOISE_EXCLUDED, NoiseFlag, names
+from contract.flags import NOISE_EXCLUDED, names
+from edge.sound.curves import FloatArray
 from edge.sound.levels import LEVEL_DECIMALS
 from edge.sound.meter import Limits, SoundLevelMeter
+from edge.sound.octaves import LOWEST_BAND, BandEnergy
 from edge.sound.second import MeteredSecond
 from edge.sound.sources.base import Gap, Source
+from edge.sound.spectrum import SpectrumLedger
+from edge.sound.wiring import HALF_ZERO_WARNING, half_zero
 
 EXCEEDED_PERCENT: Final = (5, 10, 50, 90, 95)
 
 
 def measure(
     source: Source, *, full_scale_db: float, start: int = 0, limits: Limits | None = None,
-    stop: threading.Event | None = None,
+    correction: FloatArray | None = None, stop: threading.Event | None = None,
+    on_warning: Callable[[str], object] = lambda _text: None,
 ) -> Iterator[MeteredSecond]:  # fmt: skip
-    """Yield each second of a source, the last one even if it is not whole."""
+    """Yield each second of a source, the last one even if it is not whole.
+
+    ``on_warning`` hears of what makes the result doubtful: a wiring fault, sound that was lost.
+    """
     meter = SoundLevelMeter(
-        source.rate_hz, full_scale_db=full_scale_db, start=start, limits=limits or Limits(clip=source.clip)
-    )
-    for sound in source.stream(stop or threading.Event()):
-        if not isinstance(sound, Gap):
-            yield from meter.push(sound.samples)
+        source.rate_hz, full_scale_db=full_scale_db, start=start, correction=correction,
+        limits=limits or Limits(clip=source.clip),
+    )  # fmt: skip
+    checked = False
+    for item in source.stream(stop or threading.Event()):
+        if isinstance(item, Gap):
+            on_warning(item.reason)
+            yield from meter.skip(item.samples or 0)
+            meter.restart(held=not item.lost)
+            continue
+        if not checked and item.samples.any():
+            checked = True
+            if half_zero(item.samples):
+                on_warning(HALF_ZERO_WARNING)
+        yield from meter.push(item.samples)
     yield from meter.finish()
 
 
 @dataclass(slots=True)
 class Summary:
-    """Levels over all valid seconds that were added."""
+    """Levels over all valid seconds that were added. ``spectrum_rate_hz`` is the rate where bands are wanted."""
 
+    full_scale_db: float
+    spectrum_rate_hz: int | None = None
     seconds: int = 0
     measured_ms: int = 0
     valid_ms: int = 0
@@ -47,6 +67,12 @@ class Summary:
     _lafmin_db: float = math.inf
     _lcpeak_db: float = -math.inf
     _bins: list[npt.NDArray[np.int64]] = field(default_factory=list)
+    _ledger: SpectrumLedger | None = None
+    _bands: BandEnergy = field(default_factory=BandEnergy)
+
+    def __post_init__(self) -> None:
+        if self.spectrum_rate_hz is not None:
+            self._ledger = SpectrumLedger(self.spectrum_rate_hz)
 
     def add(self, second: MeteredSecond) -> None:
         """Add a second."""
@@ -54,7 +80,10 @@ class Summary:
         self.measured_ms += second.measured_ms
         for name in names(second.flags):
             self.flagged_s[name] = self.flagged_s.get(name, 0) + 1
-        if second.flags & NOISE_EXCLUDED:
+        excluded = bool(second.flags & NOISE_EXCLUDED)
+        if self._ledger is not None:
+            self._ledger.add(second, () if excluded else (self._bands,))
+        if excluded:
             return
         self.valid_ms += second.measured_ms
         self._energy += second.measured_ms * 10 ** (second.laeq_db / 10)
@@ -81,7 +110,14 @@ class Summary:
             "valid_s": self.valid_ms / 1000,
             **{key: None if value is None else round(value, LEVEL_DECIMALS) for key, value in levels.items()},
             "flagged_s": self.flagged_s,
+            **self._spectrum(),
         }
+
+    def _spectrum(self) -> dict[str, object]:
+        if self._ledger is None:
+            return {}
+        self._ledger.settle()
+        return {"first_band": LOWEST_BAND, "bands_db": self._bands.levels_db(self.full_scale_db)}
 
     def _exceeded(self) -> dict[str, float | None]:
         bins = np.concatenate(self._bins) if self._bins else np.empty(0, np.int64)
@@ -97,8 +133,3 @@ def exceeded_db(bins: npt.NDArray[np.int64], percent: float) -> float | None:
     wanted = len(bins) * (1 - percent / 100)
     index = min(int(np.searchsorted(below, wanted, side="right")) - 1, len(levels) - 1)
     return float(levels[index] / 10 + 0.1 * (wanted - below[index]) / counts[index])
-
-
-def excluded(flags: NoiseFlag) -> bool:
-    """Say whether a second with these flags is left out of averages."""
-    return bool(flags & NOISE_EXCLUDED)

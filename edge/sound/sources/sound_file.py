@@ -24,7 +24,7 @@ class SoundFileSource:
 
     def __init__(
         self, path: Path, *, channel: int = 1, loop: bool = False, deinterleave: bool = False,
-        block_s: float = 1.0,
+        first_s: int | None = None, block_s: float = 1.0,
     ) -> None:  # fmt: skip
         self._path = path
         self._channel = channel
@@ -39,6 +39,8 @@ class SoundFileSource:
                 raise SourceError(f"{path} holds no sound")
             self._rate = file.samplerate
             self._frames = file.frames // self._step
+            if first_s is not None:
+                self._frames = min(self._frames, first_s * self._rate)
             self._clip = _CLIP.get(file.subtype, 1.0)
         self._block = max(self._step, int(block_s * self._rate) * self._step)
 
@@ -60,11 +62,13 @@ class SoundFileSource:
     def stream(self, stop: threading.Event) -> Iterator[Sound | Gap]:
         """Yield the file's sound, again and again if it loops."""
         while not stop.is_set():
+            left = self._frames * self._step
             with _opened(self._path) as file:
-                while not stop.is_set():
-                    frames = file.read(self._block, dtype="float64", always_2d=True)
+                while left and not stop.is_set():
+                    frames = file.read(min(self._block, left), dtype="float64", always_2d=True)
                     if not len(frames):
                         break
+                    left -= len(frames)
                     yield Sound(frames[:: self._step, self._channel - 1].astype(np.float64))
             if not self._loop:
                 return
