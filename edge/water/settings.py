@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -96,6 +97,11 @@ class WaterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         self._demand_one_protocol_a_bus()
         pins = [str(one.pin) for one in self.meters if isinstance(one, PulseMeter)]
         _demand_unique("meters", "pin", pins)
+
+    def resolved(self, base: Path) -> WaterSettings:
+        """Return the settings with relative paths taken from ``base``."""
+        replays = tuple(msgspec.structs.replace(one, file=str(base / one.file)) for one in self.replays)
+        return msgspec.structs.replace(self, replays=replays)
 
     def on_bus(self, bus: str) -> list[BusMeter]:
         """Return the meters on a bus."""
