@@ -48,6 +48,7 @@ def create_app(context: ApiContext) -> FastAPI:
     app.state.context = context
     app.state.throttle = LoginThrottle()
     app.state.present = PresentBoard(context.series)
+    app.state.sites = TimedCache(1.0)
     app.state.trends = TimedCache(30.0)
     app.state.water = TimedCache(10.0)
     problems.install(app)

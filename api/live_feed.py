@@ -175,7 +175,7 @@ class LiveFeed:
 
 def _level(topic: Topic, one: NoiseSecond) -> LiveLevel:
     return LiveLevel(
-        topic.site, topic.device, _iso(one.t), one.laeq_db, one.lafmax_db, one.laf_db,
+        topic.site, topic.device, _iso(one.t), round(one.laeq_db, 2), round(one.lafmax_db, 2),
         not parse(NoiseFlag, one.flags) & NOISE_EXCLUDED, one.flags,
     )  # fmt: skip
 

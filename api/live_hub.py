@@ -32,14 +32,13 @@ _MOST_METERS: Final = 50_000
 
 
 class LiveLevel(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The newest second of one noise device. ``t`` is the second's start, ISO 8601 UTC; levels are dB."""
+    """The newest second of one noise device. ``t`` is the second's start, ISO 8601 UTC; levels are dB to 0.01."""
 
     site: str
     device: str
     t: str
     laeq_db: float
     lafmax_db: float
-    laf_db: float
     valid: bool
     flags: tuple[str, ...] = ()
 

@@ -18,7 +18,7 @@ from store.series.interface import StoreUnavailable
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE: Final = "application/problem+json"
-_CODES: Final = {
+CODES: Final = {
     400: "bad_request", 401: "login_required", 403: "not_allowed", 404: "not_found", 405: "method_not_allowed",
     409: "conflict", 413: "too_large", 415: "unsupported_media_type", 422: "invalid_input",
     429: "too_many_requests", 503: "unavailable",
@@ -128,7 +128,7 @@ async def _on_problem(_request: Request, error: Exception) -> Response:
 
 async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    code = _CODES.get(error.status_code, "error")
+    code = CODES.get(error.status_code, "error")
     detail = str(error.detail)
     if error.status_code == 404:
         detail = f"there is nothing at {request.url.path[:200]}"

@@ -34,7 +34,7 @@ _STREAM = {
             "text/event-stream": {
                 "schema": {"type": "string"},
                 "example": 'event: levels\ndata: {"levels":[{"site":"quiet-garden","device":"east-gate",'
-                '"t":"2026-03-01T12:00:00Z","laeq_db":47.3,"lafmax_db":52.1,"laf_db":46.8,"valid":true}]}\n\n',
+                '"t":"2026-03-01T12:00:00Z","laeq_db":47.3,"lafmax_db":52.1,"valid":true}]}\n\n',
             }
         },
     }

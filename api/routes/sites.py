@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from pydantic import Field
 from sqlalchemy.orm import Session
 
 from api import registry_reads as reads
+from api.cache import TimedCache
+from api.context import ApiContext
 from api.guard import Context, Who
 from api.present import PresentBoard, PresentLevel, PresentSite
 from api.problems import documented
@@ -166,13 +168,16 @@ class LatestOut(Out):
     water: list[LatestWaterOut]
 
 
-@router.get("/sites", summary="Quarters now", responses=documented(401, 503))
-def list_sites(request: Request, context: Context, who: Who) -> SitesOut:
-    """Return every quarter that you may see with its present level against the limit, alerts and devices."""
-    now = context.clock.now()
-    with context.registry.reader() as session:
-        sites = reads.sites_for(session, who.sites)
-        return SitesOut(t=now, items=_render_sites(request, session, sites, now))
+@router.get("/sites", summary="Quarters now", response_model=SitesOut, responses=documented(401, 503))
+def list_sites(request: Request, context: Context, who: Who) -> Response:
+    """Return every quarter that you may see with its present level against the limit, alerts and devices.
+
+    Pages of one second share the answer: a city's takes long to render.
+    """
+    cache = request.app.state.sites
+    assert isinstance(cache, TimedCache)
+    body: bytes = cache.get(who.sites, lambda: _all_sites(request, context, who.sites))
+    return Response(body, media_type="application/json")
 
 
 @router.get("/sites/{site}", summary="One quarter now", responses=documented(401, 404, 503))
@@ -235,6 +240,14 @@ def get_latest(context: Context, site: str) -> LatestOut:
             for _, meter, point in context.series.water_latest(site=site)
         ],
     )  # fmt: skip
+
+
+def _all_sites(request: Request, context: ApiContext, visible: frozenset[str] | None) -> bytes:
+    now = context.clock.now()
+    with context.registry.reader() as session:
+        sites = reads.sites_for(session, visible)
+        answer = SitesOut(t=now, items=_render_sites(request, session, sites, now))
+    return answer.model_dump_json().encode()
 
 
 def device_out(device: Device, state: DeviceState | None, meters: list[str]) -> DeviceOut:

@@ -45,7 +45,7 @@ def second(t: datetime, laeq: float = 47.3, seq: int = 1, **more) -> NoiseSecond
 def level(
     site: str = "a", device: str = "d", t: str = "2026-03-02T14:05:19Z", laeq: float = 50.0
 ) -> LiveLevel:
-    return LiveLevel(site, device, t, laeq, laeq, laeq, True)
+    return LiveLevel(site, device, t, laeq, laeq, True)
 
 
 def alert(number: int, site: str = "a") -> AlertSnapshot:
