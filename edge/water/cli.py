@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Final
 
 import click
 
-from edge.water.register import Register
+from edge.water.cli_bus import scan, simulate_meters
+from edge.water.register import Register, cubic_metres
 
 _SEPARATORS: Final = re.compile(r"[\s:-]+")
 
@@ -80,4 +83,46 @@ def _text(register: Register) -> str:
     return "\n".join(f"{key:14}{'-' if value in (None, '') else value}" for key, value in shown.items())
 
 
-COMMANDS: tuple[click.Command, ...] = (decode,)
+@click.command("set-register")
+@click.argument("meter")
+@click.argument("volume_m3", metavar="VOLUME")
+@click.option(
+    "--config", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The agent's configuration file.",
+)  # fmt: skip
+def set_register(meter: str, volume_m3: str, config: Path) -> None:
+    """Set the register of a pulse METER to the VOLUME on its face, in m3.
+
+    The agent, running or not, takes it in at the meter's next reading, and marks that a new register starts there.
+
+    \b
+    Example:
+      quietwater edge set-register garden-tap 123.456 --config /etc/quietwater/edge.toml
+    """
+    from edge.config import ConfigError, load
+    from edge.water.pulse import request_register
+    from edge.water.settings_meters import PulseMeter
+
+    try:
+        loaded = load(config)
+        volume_ml = int(Decimal(volume_m3) * 1_000_000)
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from error
+    except (InvalidOperation, ValueError, OverflowError) as error:
+        raise click.ClickException(f"{volume_m3!r} is no volume in m3, such as 123.456") from error
+    meters = () if loaded.water is None else loaded.water.meters
+    settings = next((one for one in meters if isinstance(one, PulseMeter) and one.name == meter), None)
+    if settings is None:
+        names = ", ".join(one.name for one in meters if isinstance(one, PulseMeter)) or "none"
+        raise click.ClickException(f"{config} has no pulse meter {meter!r}; it has {names}")
+    if volume_ml < 0:
+        raise click.ClickException("a register is not negative")
+    try:
+        request_register(Path(loaded.data), meter, volume_ml)
+    except OSError as error:
+        raise click.ClickException(f"cannot be left for the agent: {error}") from error
+    taken = cubic_metres(volume_ml // settings.pulse_ml, settings.pulse_ml)
+    click.echo(f"{meter}: {taken} m3 from its next reading on (one pulse is {settings.pulse_ml} mL)")
+
+
+COMMANDS: tuple[click.Command, ...] = (decode, scan, simulate_meters, set_register)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import termios
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, TypeVar
 
 import serial
@@ -38,13 +40,13 @@ class Line:
             self._port = serial.serial_for_url(
                 url,
                 baudrate=self._baud,
-                parity=_PARITIES[settings.parity or _PARITY],
+                parity=_parity(settings),
                 stopbits=settings.stop_bits,
                 timeout=settings.timeout_s,
                 write_timeout=5.0,
                 **({} if settings.port is None else {"exclusive": True}),
             )
-        except (serial.SerialException, OSError, ValueError) as error:
+        except (serial.SerialException, OSError, ValueError, termios.error) as error:
             raise LineError(f"{settings.port or settings.tcp} cannot be opened: {error}") from error
 
     def close(self) -> None:
@@ -65,7 +67,7 @@ class Line:
             port.reset_input_buffer()
             port.write(request)
             return self._answer(port, request, find, answer_bytes)
-        except (serial.SerialException, OSError) as error:
+        except (serial.SerialException, OSError, termios.error) as error:
             self.close()
             raise LineError(f"{self._settings.port or self._settings.tcp} is lost: {error}") from error
 
@@ -100,3 +102,10 @@ class Line:
         self.open()
         assert self._port is not None
         return self._port
+
+
+def _parity(settings: BusSettings) -> str:
+    """A pseudo-terminal, behind which meters are simulated, has no parity and refuses one."""
+    if settings.port is not None and str(Path(settings.port).resolve()).startswith("/dev/pts/"):
+        return serial.PARITY_NONE
+    return _PARITIES[settings.parity or _PARITY]

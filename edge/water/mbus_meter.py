@@ -31,7 +31,10 @@ class MbusReader:
     def read(self, at: datetime) -> WaterReading:
         """Read the meter. Raises ``MeterError`` with the reason."""
         self._begin()
-        first, found = self._telegrams()
+        try:
+            first, found = self._telegrams()
+        finally:
+            self._end()
         identity = first.identity
         profile = profile_for(identity, self.profile)
         demand_water(identity, profile.any_medium)
@@ -39,12 +42,20 @@ class MbusReader:
         return register_in(found, serial, first.status, profile).reading(self._settings.name, at)
 
     def _begin(self) -> None:
-        """Reset the link, so that the next frame count bit is 1, and select the meter where it has no own address."""
-        # The answer to a reset is optional: none comes where no meter is selected.
-        with suppress(NoAnswer, FrameRefused):
-            self._line.exchange(link.short_frame(link.SND_NKE, self._address), link.ack_in, answer_bytes=1)
-        if self._settings.secondary is not None:
+        """Bring the meter to where its next frame count bit is 1, or select it by its secondary address."""
+        if self._settings.secondary is None:
+            self._reset()
+        else:
             self._line.exchange(link.select_frame(self._settings.secondary), link.ack_in, answer_bytes=1)
+
+    def _end(self) -> None:
+        """Let go of a selected meter: with its count bit left as it is, it would send old data the next time."""
+        if self._settings.secondary is not None:
+            self._reset()
+
+    def _reset(self) -> None:
+        with suppress(NoAnswer, FrameRefused):  # the acknowledgement is optional
+            self._line.exchange(link.short_frame(link.SND_NKE, self._address), link.ack_in, answer_bytes=1)
 
     def _telegrams(self) -> tuple[Message, list[Record]]:
         first: Message | None = None
