@@ -37,7 +37,7 @@ _TIME_FORMS = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S"]
     "--deinterleave", is_flag=True, help="The file is a stereo stream stored as mono: take the first."
 )
 @click.option("--start-at", type=click.DateTime(_TIME_FORMS),
-              help="UTC time of the first sample; without it, t counts from 1970-01-01T00:00:00Z: time elapsed.")  # fmt: skip
+              help="UTC time of the first sample; without it, t counts from 1970: the time elapsed.")  # fmt: skip
 @click.option("--seconds", type=click.IntRange(1), help="Stop after so many seconds.")
 @click.option("--device", help="Listen to a sound device in place of a file: its name, serial or number.")
 @click.option("--rate", "rate_hz", type=click.IntRange(8000, 192_000), default=48_000, show_default=True,

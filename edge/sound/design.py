@@ -24,9 +24,9 @@ SHIPPED_RATES: Final = (16_000, 22_050, 32_000, 44_100, 48_000, 96_000)
 DATA: Final = Path(__file__).with_name("weighting.json")
 
 _LOWEST_HZ: Final = 5.0
-_GRID: Final = 1500
+_GRID: Final = 600
 _DEGREE: Final = 4
-_ROUNDS: Final = 200
+_ROUNDS: Final = 60
 
 
 def highest_hz(rate_hz: int) -> float:
