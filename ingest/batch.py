@@ -24,6 +24,36 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
+class _Answer:
+    stored: set[int] = field(default_factory=set)
+    refused: set[int] = field(default_factory=set)
+
+
+class Owed:
+    """Answers that devices wait for, put together so that one message names what several batches stored."""
+
+    def __init__(self) -> None:
+        self._answers: dict[tuple[str, str], _Answer] = {}
+
+    def of(self, site: str, device: str) -> _Answer:
+        """Return the answer that is being put together for a device."""
+        answer = self._answers.get((site, device))
+        if answer is None:
+            answer = self._answers[site, device] = _Answer()
+        return answer
+
+    def take(self) -> Iterator[tuple[str, str, Stored]]:
+        """Yield (site, device, answer) for each device, and begin anew."""
+        answers, self._answers = self._answers, {}
+        for (site, device), one in answers.items():
+            # One seq may name both a good and a bad reading of a broken device: the stored one decides.
+            yield (
+                site, device,
+                Stored(stored=to_ranges(one.stored), refused=to_ranges(one.refused - one.stored)),
+            )  # fmt: skip
+
+
+@dataclass(slots=True)
 class Batch:
     """What a batch holds; ``refused_by_store`` are indices into ``entries``."""
 
@@ -41,21 +71,14 @@ class Batch:
         raw = encode(entry.reading)
         self.rejected.append(Rejected(_topic_of(entry), code, reason, raw, len(raw)))
 
-    def answers(self) -> Iterator[tuple[str, str, Stored]]:
-        """Yield (site, device, what is stored and refused) for each device that is to be told."""
-        stored: dict[tuple[str, str], list[int]] = {}
-        refused: dict[tuple[str, str], list[int]] = {}
+    def tell(self, owed: Owed) -> None:
+        """Note what each device is to be told."""
         for index, entry in enumerate(self.entries):
-            answers = refused if index in self.refused_by_store else stored
-            answers.setdefault((entry.site, entry.device), []).append(entry.reading.seq)
+            answer = owed.of(entry.site, entry.device)
+            (answer.refused if index in self.refused_by_store else answer.stored).add(entry.reading.seq)
         for judged in self.judged:
             if judged.topic and judged.refused:
-                refused.setdefault((judged.topic.site, judged.topic.device), []).extend(judged.refused)
-        for name in stored.keys() | refused.keys():
-            kept = set(stored.get(name, ()))
-            # One seq may name both a good and a bad reading of a broken device: the stored one decides.
-            gone = set(refused.get(name, ())) - kept
-            yield *name, Stored(stored=to_ranges(kept), refused=to_ranges(gone))
+                owed.of(judged.topic.site, judged.topic.device).refused.update(judged.refused)
 
 
 def judge_all(arrivals: Sequence[Arrival], now: datetime, known: KnownDevices) -> Batch:

@@ -19,7 +19,7 @@ import structlog
 
 from contract.clock import Clock
 from contract.messages import Stored
-from ingest.batch import Batch, bad_status, judge_all
+from ingest.batch import Batch, Owed, bad_status, judge_all
 from ingest.commit import EveryReadingFails, write_or_isolate
 from ingest.known import KnownDevices
 from ingest.replay import replay_if_asked
@@ -71,11 +71,14 @@ class PipelineStats:
 
 
 class Pipeline:
-    """Drains a source into the stores. ``max_readings`` and ``max_wait_s`` close a batch; so does a pause."""
+    """Drains a source into the stores. ``max_readings`` and ``max_wait_s`` close a batch; so does a pause.
+
+    Devices are told once in ``answer_every_s`` while much arrives, and at once when nothing waits.
+    """
 
     def __init__(
         self, source: Source, series: SeriesStore, registry: Registry, clock: Clock, *,
-        max_readings: int = 10_000, max_wait_s: float = 0.2, pause_s: float = 0.02,
+        max_readings: int = 10_000, max_wait_s: float = 0.2, pause_s: float = 0.02, answer_every_s: float = 1.0,
     ) -> None:  # fmt: skip
         self._source = source
         self._series = series
@@ -85,6 +88,9 @@ class Pipeline:
         self._max_readings = max_readings
         self._max_wait_s = max_wait_s
         self._pause_s = pause_s
+        self._answer_every_s = answer_every_s
+        self._owed = Owed()
+        self._answered_at = float("-inf")
         self._replay_looked_at = float("-inf")
         self.stats = PipelineStats()
 
@@ -95,14 +101,17 @@ class Pipeline:
                 arrivals = self._collect(stop)
                 if arrivals:
                     self._process_until_done(arrivals, stop)
+                else:
+                    self.answer()
                 self._replay(stop)
             except Exception:
                 self.stats.errors += 1
                 log.exception("ingest failed and goes on")
                 stop.wait(_RETRY_FIRST_S)
+        self.answer()
 
     def process(self, arrivals: Sequence[Arrival]) -> None:
-        """Judge and commit one batch, then acknowledge and answer.
+        """Judge and commit one batch, then acknowledge and (when it is time) answer.
 
         Raises ``StoreUnavailable`` or ``RegistryUnavailable`` with nothing acknowledged; calling it again with the same
         batch is safe.
@@ -112,9 +121,16 @@ class Pipeline:
         self._commit_registry(batch)
         for arrival in arrivals:
             self._source.acknowledge(arrival)
-        for site, device, stored in batch.answers():
-            self._source.answer(site, device, stored)
+        batch.tell(self._owed)
+        if time.monotonic() - self._answered_at >= self._answer_every_s:
+            self.answer()
         self._count(batch)
+
+    def answer(self) -> None:
+        """Tell the devices what is stored; what a crash keeps untold they send again, and it changes nothing."""
+        self._answered_at = time.monotonic()
+        for site, device, stored in self._owed.take():
+            self._source.answer(site, device, stored)
 
     # -- inside ------------------------------------------------------------------------------------------------
 

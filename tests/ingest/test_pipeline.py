@@ -85,7 +85,7 @@ def stage(tmp_path):
     series = DuckDbStore(tmp_path / "series.duckdb")
     source = FakeSource()
     store = Breaking(series)
-    pipeline = Pipeline(source, store, town.registry, Clock())
+    pipeline = Pipeline(source, store, town.registry, Clock(), answer_every_s=0.0)
     yield source, store, town.registry, pipeline
     series.close()
     town.registry.close()
@@ -102,6 +102,23 @@ def test_commit_comes_before_acknowledgement_and_the_answer_names_each_seq(stage
     assert source.order == ["commit", "ack", "ack", "ack", "answer", "answer"]
     assert source.answers["s1", "d1"] == [Stored(stored=((1, 2), (9, 9)), refused=((3, 3),))]
     assert source.answers["s1", "d2"] == [Stored(stored=((1, 1),))]
+
+
+def test_answers_of_several_batches_go_together_and_at_once_when_nothing_waits(stage):
+    source, _, _, pipeline = stage
+    pipeline._answer_every_s = 3600.0
+    pipeline._answered_at = 1e12
+    for n in range(5):
+        pipeline.process([arrival(n + 1, [noise(n)])])
+    assert source.acked == [1, 2, 3, 4, 5]
+    assert source.answers == {}
+    stop = threading.Event()
+    thread = threading.Thread(target=pipeline.run, args=(stop,))
+    thread.start()
+    wait_for(lambda: source.answers)
+    stop.set()
+    thread.join(5)
+    assert source.answers == {("s1", "d1"): [Stored(stored=((0, 4),))]}
 
 
 def test_the_same_batch_twice_changes_nothing_but_the_count_of_copies(stage):
