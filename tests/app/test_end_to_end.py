@@ -15,6 +15,7 @@ import pytest
 import tomli_w
 from paho.mqtt.enums import CallbackAPIVersion
 
+from contract.codec import decode_stored
 from store.series.duckdb_store import DuckDbStore
 from tests.app.commands import Command, run, running, wait_for
 from tests.app.recordings import laeq_db, write_recording
@@ -24,6 +25,10 @@ BEFORE_THE_HOUR = 200
 STARTS = datetime(2026, 3, 1, 10, 0, tzinfo=UTC) - timedelta(seconds=BEFORE_THE_HOUR)
 HOUR_1, HOUR_2 = datetime(2026, 3, 1, 9, tzinfo=UTC), datetime(2026, 3, 1, 10, tzinfo=UTC)
 FULL_SCALE_DB = 96.0
+SPEED = 60
+"""Times the speed of the wall at which the agent's clock runs: slow enough to kill something in the middle."""
+KILL_AFTER = 150
+"""Readings stored when ingest is killed."""
 
 
 def _provision(data: Path, folder: Path, mqtt_port: int, recording: Path) -> Path:
@@ -55,7 +60,7 @@ def _provision(data: Path, folder: Path, mqtt_port: int, recording: Path) -> Pat
         "noise": {
             "full_scale_db": FULL_SCALE_DB,
             "spectrum": False,
-            "source": {"type": "file", "path": str(recording), "pace": "fast", "start_at": STARTS},
+            "source": {"type": "file", "path": str(recording), "start_at": STARTS},
         },
     }
     path = folder / "gate.toml"
@@ -63,24 +68,36 @@ def _provision(data: Path, folder: Path, mqtt_port: int, recording: Path) -> Pat
     return path
 
 
+class _Answers:
+    """Counts the readings that ingest has answered as stored."""
+
+    def __init__(self, data: Path, mqtt_port: int) -> None:
+        self.stored = 0
+        self._subscribed = threading.Event()
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="watcher")
+        self._client.username_pw_set("quietwater", (data / "broker" / "server.password").read_text())
+        self._client.on_connect = lambda client, *_: client.subscribe("qw/v1/+/+/stored")
+        self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.on_message = self._count
+        self._client.connect("127.0.0.1", mqtt_port)
+        self._client.loop_start()
+        assert self._subscribed.wait(20)
+
+    def _count(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+        self.stored += sum(last - first + 1 for first, last in decode_stored(message.payload).stored)
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
 @contextmanager
-def _stored_answers(data: Path, mqtt_port: int) -> Iterator[threading.Event]:
-    """Yield an event that is set at the first answer ``stored`` of ingest."""
-    seen = threading.Event()
-    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="watcher")
-    client.username_pw_set("quietwater", (data / "broker" / "server.password").read_text())
-    subscribed = threading.Event()
-    client.on_connect = lambda c, *_: c.subscribe("qw/v1/+/+/stored")
-    client.on_subscribe = lambda *_: subscribed.set()
-    client.on_message = lambda *_: seen.set()
-    client.connect("127.0.0.1", mqtt_port)
-    client.loop_start()
-    assert subscribed.wait(20)
+def _answers(data: Path, mqtt_port: int) -> Iterator[_Answers]:
+    answers = _Answers(data, mqtt_port)
     try:
-        yield seen
+        yield answers
     finally:
-        client.disconnect()
-        client.loop_stop()
+        answers.close()
 
 
 def _count(data: Path) -> int:
@@ -118,13 +135,14 @@ def test_every_second_of_a_recording_reaches_the_api_once(
     with running("broker", "--data", str(data), "--mqtt-port", str(mqtt_port)) as broker:
         broker.until("Quietwater runs")
         config = _provision(data, tmp_path, mqtt_port, tmp_path / "yard.flac")
-        with _stored_answers(data, mqtt_port) as stored:
+        with _answers(data, mqtt_port) as answers:
             ingest = Command("ingest", "--data", str(data), "--mqtt-port", str(mqtt_port))
             try:
                 ingest.until("ingest is connected")
-                with running("edge", "run", "--config", str(config), "--once") as edge:
+                clock = (STARTS.isoformat(), datetime.now(UTC).isoformat(), str(SPEED))
+                with running("edge", "run", "--config", str(config), "--once", "--catch-up", *clock) as edge:
                     if kill:
-                        wait_for(stored.is_set, "the first answer of ingest")
+                        wait_for(lambda: answers.stored >= KILL_AFTER, "ingest to have stored some of it")
                         ingest.stop(signal.SIGKILL)
                         at_the_kill = _count(data)
                         assert 0 < at_the_kill < SECONDS, (
