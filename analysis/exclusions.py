@@ -59,7 +59,7 @@ def weather_spans(events: Iterable[EventRow], end: datetime) -> list[Span]:
     limit_ms = standards().number("validity.wind_ms")
     ordered = sorted(events, key=lambda one: one.t)
     spans: list[Span] = []
-    for one, following in zip(ordered, [*ordered[1:], None], strict=True):
+    for one, following in zip(ordered, [*ordered[1:], None], strict=False):
         until = min(one.t + holds, following.t if following else end)
         reason = _bad_weather(one, limit_ms)
         if reason and until > one.t:
