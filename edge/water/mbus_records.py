@@ -294,11 +294,10 @@ def _reverse_steps(found: list[Record], profile: MbusProfile, step_ml: int) -> i
 
 def _meter_time(found: list[Record]) -> str | None:
     for one in found:
-        if one.vif == bytes([_DATE_TIME]) and one.header.is_present() and len(one.data) in (4, 6):
-            # The meter marks a clock that it does not trust in the highest bit of the minute.
-            minute = one.data[0] if len(one.data) == 4 else one.data[1]
-            value = None if minute & 0x80 else _parsed(one).get("value")
+        if one.vif == bytes([_DATE_TIME]) and one.header.is_present():
+            value = _parsed(one).get("value")
             if isinstance(value, str):
+                # The bit by which a meter says that it does not trust its clock is left aside: it tells the time.
                 with suppress(ValueError):
                     return datetime.fromisoformat(value).isoformat()
     return None

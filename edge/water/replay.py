@@ -21,6 +21,7 @@ import structlog
 
 from contract.clock import Clock
 from contract.messages import SLUG_PATTERN, Reading, WaterReading
+from edge.water.register import NoAnswer
 from edge.water.replay_clean import cleaned
 from edge.water.replay_data import ReplayDataError, Track, epoch_us, load_tracks
 from edge.water.settings import ReplaySettings
@@ -154,6 +155,22 @@ class ReplayState(msgspec.Struct, frozen=True):
     emitted_until_us: int
 
 
+class ReplayReader:
+    """Reads one meter of a replay at any time."""
+
+    def __init__(self, series: ReplaySeries, meter: str, step_ml: int) -> None:
+        self._series = series
+        self._meter = meter
+        self._step_ml = step_ml
+
+    def read(self, at: datetime) -> WaterReading:
+        """Return the meter's newest reading at a time (UTC). Raises ``NoAnswer`` before its first."""
+        played = self._series.at(self._meter, epoch_us(at))
+        if played is None:
+            raise NoAnswer("the recording has no reading of the meter yet")
+        return _reading(played, self._step_ml)
+
+
 class Replay:
     """Emits the readings of a :class:`ReplaySeries` as the clock reaches them."""
 
@@ -163,7 +180,7 @@ class Replay:
         """Load the data. Raises :class:`ReplayDataError` that names the file and the cause."""
         tracks = load_tracks(settings)
         if settings.clean:
-            tracks = [cleaned(track) for track in tracks]
+            tracks = [cleaned(track, settings.step_ml) for track in tracks]
         _demand_slugs(tracks, settings)
         self.name = settings.name
         self.series = ReplaySeries(tracks, settings)
@@ -185,10 +202,9 @@ class Replay:
                 return
             self._wait(next_us, stop)
 
-    def read(self, meter: str, at: datetime) -> WaterReading | None:
-        """Return a meter's newest reading at a time; ``None`` before its first."""
-        played = self.series.at(meter, epoch_us(at))
-        return None if played is None else self._reading(played)
+    def reader(self, meter: str) -> ReplayReader:
+        """Return the reader of one of its meters."""
+        return ReplayReader(self.series, meter, self._settings.step_ml)
 
     def _start_us(self) -> int:
         now_us = epoch_us(self._clock.now())
@@ -210,25 +226,21 @@ class Replay:
                 unsaved = 0
                 if stop.is_set():
                     return until_us
-            self._emit(self._reading(played))
+            self._emit(_reading(played, self._settings.step_ml))
             until_us, unsaved = played.t_us, unsaved + 1
         if unsaved:
             self._state.save(ReplayState(until_us))
         return until_us
 
-    def _reading(self, played: Played) -> WaterReading:
-        return WaterReading(
-            seq=0,
-            t=_EPOCH + timedelta(microseconds=played.t_us),
-            meter=played.meter,
-            volume_steps=played.volume_steps,
-            step_ml=self._settings.step_ml,
-        )
-
     def _wait(self, next_us: int, stop: threading.Event) -> None:
         ahead_s = (next_us - epoch_us(self._clock.now())) / 1e6
         if ahead_s > 0:
             stop.wait(min(_LONGEST_WAIT_S, ahead_s / self._clock.speed))
+
+
+def _reading(played: Played, step_ml: int) -> WaterReading:
+    t = _EPOCH + timedelta(microseconds=played.t_us)
+    return WaterReading(seq=0, t=t, meter=played.meter, volume_steps=played.volume_steps, step_ml=step_ml)
 
 
 def _demand_slugs(tracks: list[Track], settings: ReplaySettings) -> None:

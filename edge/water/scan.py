@@ -103,7 +103,7 @@ def _below(line: Line, prefix: str, progress: Progress) -> Iterator[Found]:
 
 
 def _demand_alone(line: Line, frame: LongFrame) -> None:
-    """Raise ``FrameRefused`` unless the meter that a frame names is there: fallen together, answers can look like one."""
+    """Raise ``FrameRefused`` unless a frame's meter is there: answers that fall together can look like a frame."""
     secondary = link.secondary_of(frame)
     if secondary is not None:
         try:
