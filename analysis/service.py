@@ -65,7 +65,7 @@ class Analysis:
         self._clock = clock
         self._on_alert = on_alert
         self._watch = Watch(series, registry, AlertBook(registry, Queue()))
-        self._courier = Courier(registry, clock, alert_link=_alert_link(base_url))
+        self._courier = Courier(registry, clock, base_url=base_url)
         self.stats = AnalysisStats(delivery=self._courier.stats)
         self._stop = threading.Event()
         self._beat = time.monotonic()
@@ -159,10 +159,3 @@ class Analysis:
             self._failing.discard(what)
             log.info(f"{what} are worked out again")
         return True
-
-
-def _alert_link(base_url: str | None) -> Callable[[int], str] | None:
-    if base_url is None:
-        return None
-    root = base_url.rstrip("/")
-    return lambda alert_id: f"{root}/?alert={alert_id}"

@@ -126,7 +126,7 @@ def to_standing(alert: Alert) -> Standing:
 
 
 def _decide(standing: Standing | None, one: Sighting, now: datetime) -> Outcome:
-    return decide(standing, one.seen, now, one.rule.params.timing())
+    return decide(standing, one.seen, now, one.rule.timing)
 
 
 def _open_alerts(session: Session) -> dict[Key, Alert]:
@@ -142,7 +142,8 @@ def _new_alert(session: Session, one: Sighting, now: datetime) -> Alert:
     rule = one.rule
     alert = Alert(
         rule_id=rule.id, rule_kind=rule.kind, site=rule.site, source=one.source, state="pending",
-        open_key=open_key(rule.id, rule.site, one.source), pending_since=now, updated_at=now, detail={},
+        severity=rule.params.severity, open_key=open_key(rule.id, rule.site, one.source),
+        pending_since=now, updated_at=now, detail={},
     )  # fmt: skip
     session.add(alert)
     return alert
@@ -153,6 +154,8 @@ def _update(alert: Alert, new: Standing, seen: Observation | None, now: datetime
     alert.pending_since, alert.firing_since = new.pending_since, new.firing_since
     alert.recovering_since = new.recovering_since
     alert.value, alert.limit, alert.peak_value = new.value, new.limit, new.worst
+    if new.state == "escalated" and alert.escalated_at is None:
+        alert.escalated_at = now
     alert.updated_at = now
     if seen is not None and seen.value is not None and (seen.verdict == "breach" or not alert.detail):
         alert.detail = dict(seen.detail)  # what explains the breach, not the calm after it

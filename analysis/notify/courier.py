@@ -13,11 +13,14 @@ from typing import Final
 
 import structlog
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from analysis.notify.queue import Parcel, due_parcels
+from analysis.notify import webhook
+from analysis.notify.links import ack_url, digest, new_token, page_url
+from analysis.notify.queue import Parcel, anything_due, due_parcels
 from analysis.notify.retry import PAUSE_BETWEEN_MESSAGES_S, after_failure
 from analysis.notify.sender import SendResult, send
-from analysis.notify.wording import compose
+from analysis.notify.wording import Message, compose
 from contract.clock import Clock
 from store.registry.database import Registry
 from store.registry.models import Delivery
@@ -41,19 +44,22 @@ class CourierStats:
 class Courier:
     """Delivers in a thread of its own; :meth:`wake` tells it that something may be due.
 
-    ``alert_link`` gives the page of an alert, for the messages. A contact gets one message at a time, and after one
-    nothing for ``PAUSE_BETWEEN_MESSAGES_S``: what happens meanwhile goes into the next.
+    ``base_url`` is where the page is found: with it, messages have links that take an alert on. A contact gets one
+    message at a time, and after one nothing for ``PAUSE_BETWEEN_MESSAGES_S``: what happens meanwhile goes into the
+    next.
     """
 
     def __init__(
-        self, registry: Registry, clock: Clock, *, alert_link: Callable[[int], str] | None = None,
+        self, registry: Registry, clock: Clock, *, base_url: str | None = None,
         pause_s: float = PAUSE_BETWEEN_MESSAGES_S, monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         self._registry = registry
         self._clock = clock
-        self._link = alert_link
+        self._base_url = base_url
         self._pause_s = pause_s
         self._monotonic = monotonic
+        self._wall = wall
         self._busy: set[int] = set()
         self._quiet_until: dict[int, float] = {}
         self._done: queue.SimpleQueue[tuple[Parcel, SendResult]] = queue.SimpleQueue()
@@ -80,26 +86,52 @@ class Courier:
 
     def _round(self, pool: ThreadPoolExecutor) -> None:
         self._settle_all()
+        now = self._clock.now()
         with self._registry.reader() as session:
-            parcels = due_parcels(session, self._clock.now(), busy=self._not_now())
+            if not anything_due(session, now):
+                return
+        with self._registry.session() as session:
+            parcels = due_parcels(session, now, busy=self._not_now())
+            links = {parcel.contact_id: self._links(session, parcel) for parcel in parcels}
         for parcel in parcels:
             self._busy.add(parcel.contact_id)
-            pool.submit(self._carry, parcel)
+            pool.submit(self._carry, parcel, links[parcel.contact_id])
+
+    def _links(self, session: Session, parcel: Parcel) -> dict[int, str]:
+        """Return the link of each alert; a new token each time, since only its digest is kept."""
+        if self._base_url is None:
+            return {}
+        links: dict[int, str] = {}
+        for item in parcel.items:
+            if item.facts.event == "resolved":
+                links[item.facts.alert_id] = page_url(self._base_url, item.facts.alert_id)
+                continue
+            token = new_token()
+            session.get_one(Delivery, item.delivery_id).ack_sha256 = digest(token)
+            links[item.facts.alert_id] = ack_url(self._base_url, token)
+        return links
 
     def _not_now(self) -> frozenset[int]:
         now = self._monotonic()
         self._quiet_until = {key: until for key, until in self._quiet_until.items() if until > now}
         return frozenset(self._busy | self._quiet_until.keys())
 
-    def _carry(self, parcel: Parcel) -> None:
+    def _carry(self, parcel: Parcel, links: dict[int, str]) -> None:
         try:
-            message = compose(parcel.facts, parcel.language, self._link)
-            result = send(parcel.url, message.title, message.body)
+            result = self._send(parcel, compose(parcel.facts, parcel.language, links))
         except Exception as error:
             log.exception("a message could not be sent", contact=parcel.contact_id)
             result = SendResult(False, f"{type(error).__name__} while sending")
         self._done.put((parcel, result))
         self._wake.set()
+
+    def _send(self, parcel: Parcel, message: Message) -> SendResult:
+        if parcel.secret is None:
+            return send(parcel.url, message.title, message.body)
+        at = int(self._wall())
+        body = webhook.body_of(message, parcel.facts, parcel.delivery_ids, at)
+        delivery = f"{parcel.contact_id}-{parcel.delivery_ids[-1]}"
+        return webhook.post(parcel.url, parcel.secret, body, delivery=delivery, at_unix_s=at)
 
     def _settle_all(self) -> None:
         while True:

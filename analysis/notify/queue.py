@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, cast
@@ -11,70 +11,140 @@ import structlog
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from analysis.alerts import silences
 from analysis.alerts.machine import Transition
 from analysis.notify.facts import Event, Facts, Language, gather
-from store.registry.models import Alert, Contact, Delivery, User, UserSite
+from analysis.notify.prefs import BadPrefs, Moment, NotifyPrefs, parse_prefs, wanted, when
+from store.registry.models import Alert, Contact, Delivery, Site, User, UserSite
 
 log = structlog.get_logger(__name__)
 
 _EVENTS: Final[dict[str, Event]] = {"firing": "firing", "escalated": "escalated", "resolved": "resolved"}
+_UNHEARD: Final = (silences.HELD,)
+"""A beginning that waits for one of these is never told when the alert is over before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One alert in a parcel: what happened, and the delivery whose link takes it on."""
+
+    delivery_id: int
+    facts: Facts
 
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """What is to go to one contact in one message. ``delivery_ids`` are the rows that it settles."""
+    """What is to go to one contact in one message. ``delivery_ids`` are all the rows that it settles."""
 
     contact_id: int
     url: str
+    secret: str | None
     language: Language
     delivery_ids: tuple[int, ...]
     attempts: int
-    facts: tuple[Facts, ...]
+    items: tuple[Item, ...]
+
+    @property
+    def facts(self) -> tuple[Facts, ...]:
+        """What is told."""
+        return tuple(item.facts for item in self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class _Recipient:
+    contact_id: int
+    prefs: NotifyPrefs
 
 
 class Queue:
-    """Queues what the alert book reports: a :class:`analysis.alerts.book.Teller`."""
+    """Queues what the alert book reports: a :class:`analysis.alerts.book.Teller`.
+
+    Who is told: the site's managers of the beginning; of an escalation the authority, ``bureau`` for noise and
+    ``water_office`` for water; of the end everybody who was told before. Silences and each person's wishes decide when.
+    """
 
     def tell(self, session: Session, alert: Alert, transitions: Sequence[Transition], now: datetime) -> None:
         """Queue a message per contact for every transition that people are to know of."""
         for one in transitions:
             event = _EVENTS.get(one.to_state) if one.from_state != one.to_state else None
-            if event is None:
-                continue
-            contacts = _told_before(session, alert) if event == "resolved" else _managers(session, alert.site)
-            if not contacts and event != "resolved":
-                log.warning(
-                    "nobody to tell: no manager of the site has a contact", site=alert.site, alert=alert.id
-                )
-            for contact_id in contacts:
-                enqueue(session, alert.id, contact_id, event, now)
+            if event == "resolved":
+                self._tell_end(session, alert, now)
+            elif event is not None:
+                self._tell_beginning(session, alert, event, now)
+
+    def _tell_beginning(self, session: Session, alert: Alert, event: Event, now: datetime) -> None:
+        recipients = (
+            _managers(session, alert.site) if event == "firing" else _officials(session, alert.rule_kind)
+        )
+        if not recipients:
+            log.warning(
+                "nobody to tell: none of them has a contact",
+                site=alert.site,
+                alert=alert.id,
+                event_kind=event,
+            )
+        moment = _Moments(session, alert, now)
+        for one in recipients:
+            if wanted(one.prefs, alert.severity):
+                enqueue(session, alert.id, one.contact_id, event, now, moment(one.prefs))
+
+    def _tell_end(self, session: Session, alert: Alert, now: datetime) -> None:
+        moment = _Moments(session, alert, now)
+        told: dict[int, Delivery] = {}
+        for row in session.scalars(
+            select(Delivery).where(Delivery.alert_id == alert.id).order_by(Delivery.id)
+        ):
+            if row.state == "queued" and row.held_by in _UNHEARD:
+                row.state = "skipped"
+            else:
+                told[row.contact_id] = row
+        for contact_id in told:
+            user = session.get_one(User, session.get_one(Contact, contact_id).user_id)
+            enqueue(session, alert.id, contact_id, "resolved", now, moment(_prefs_of(user)))
 
 
-def enqueue(session: Session, alert_id: int, contact_id: int, event: Event, now: datetime) -> None:
-    """Queue one event for one contact, unless it is there already."""
+def enqueue(
+    session: Session, alert_id: int, contact_id: int, event: Event, now: datetime, moment: Moment | None = None,
+) -> None:  # fmt: skip
+    """Queue one event for one contact, unless it is there already; ``moment`` says when it is due (default: now)."""
     known = select(Delivery.id).filter_by(alert_id=alert_id, contact_id=contact_id, event=event)
     if session.scalar(known) is None:
+        due = moment or Moment(now)
         session.add(
-            Delivery(alert_id=alert_id, contact_id=contact_id, event=event, next_try_at=now, created_at=now)
-        )
+            Delivery(
+                alert_id=alert_id, contact_id=contact_id, event=event, next_try_at=due.at, held_by=due.held_by,
+                created_at=now,
+            )
+        )  # fmt: skip
 
 
 def due_parcels(session: Session, now: datetime, *, busy: frozenset[int], limit: int = 50) -> list[Parcel]:
-    """Return what is due, grouped by contact, oldest first; contacts in ``busy`` are left out."""
+    """Return what is due, grouped by contact, oldest first; contacts in ``busy`` are left out.
+
+    A message whose silence goes on (it was made longer, or another has begun) is put off again: hence the session
+    must be one that writes.
+    """
     due = select(Delivery.contact_id).where(Delivery.state == "queued", Delivery.next_try_at <= now)
     if busy:
         due = due.where(Delivery.contact_id.not_in(busy))
     oldest_first = due.group_by(Delivery.contact_id).order_by(func.min(Delivery.id)).limit(limit)
-    return [_parcel(session, contact_id, now) for contact_id in session.scalars(oldest_first)]
+    parcels = (_parcel(session, contact_id, now) for contact_id in session.scalars(oldest_first).all())
+    return [parcel for parcel in parcels if parcel is not None]
+
+
+def anything_due(session: Session, now: datetime) -> bool:
+    """Say whether any message is due: a look that writes nothing."""
+    due = select(Delivery.id).where(Delivery.state == "queued", Delivery.next_try_at <= now).limit(1)
+    return session.scalar(due) is not None
 
 
 def counts(session: Session) -> dict[str, int]:
-    """Return how many deliveries are ``queued``, ``sent`` and ``failed`` (given up)."""
+    """Return how many deliveries are ``queued``, ``sent``, ``failed`` (given up) and ``skipped``."""
     rows = session.execute(select(Delivery.state, func.count()).group_by(Delivery.state))
-    return {"queued": 0, "sent": 0, "failed": 0, **{state: int(count) for state, count in rows}}
+    return {"queued": 0, "sent": 0, "failed": 0, "skipped": 0, **{state: int(count) for state, count in rows}}
 
 
-def _parcel(session: Session, contact_id: int, now: datetime) -> Parcel:
+def _parcel(session: Session, contact_id: int, now: datetime) -> Parcel | None:
     contact = session.get_one(Contact, contact_id)
     user = session.get_one(User, contact.user_id)
     due = (
@@ -82,31 +152,81 @@ def _parcel(session: Session, contact_id: int, now: datetime) -> Parcel:
         .where(Delivery.contact_id == contact_id, Delivery.state == "queued", Delivery.next_try_at <= now)
         .order_by(Delivery.id)
     )
-    deliveries = list(session.scalars(due))
+    windows = silences.current(session, now)
     newest: dict[int, Delivery] = {}
-    for one in deliveries:  # who was not told of the beginning yet is told of the end alone: it says both
-        newest[one.alert_id] = one
-    facts = [
-        gather(session, session.get_one(Alert, key), cast(Event, one.event)) for key, one in newest.items()
-    ]
+    rows: list[Delivery] = []
+    for one in session.scalars(due):
+        alert = session.get_one(Alert, one.alert_id)
+        silent_until = silences.match(windows, "silence", alert.site, alert.rule_kind, alert.source, now)
+        if silent_until is not None:
+            one.next_try_at, one.held_by = silent_until, silences.HELD
+            continue
+        rows.append(one)
+        newest[one.alert_id] = (
+            one  # who was not told of the beginning yet is told of the end alone: it says both
+        )
+    if not rows:
+        return None
+    items = tuple(
+        Item(one.id, gather(session, session.get_one(Alert, key), cast(Event, one.event)))
+        for key, one in newest.items()
+    )
     return Parcel(
-        contact_id, contact.url, cast(Language, user.language), tuple(one.id for one in deliveries),
-        max(one.attempts for one in deliveries), tuple(facts),
+        contact_id, contact.url, contact.secret, cast(Language, user.language), tuple(one.id for one in rows),
+        max(one.attempts for one in rows), items,
     )  # fmt: skip
 
 
-def _managers(session: Session, site: str) -> list[int]:
+class _Moments:
+    """When each person is told of one alert's event: their wishes, put off further by a silence."""
+
+    def __init__(self, session: Session, alert: Alert, now: datetime) -> None:
+        self._severity = alert.severity
+        self._now = now
+        self._zone = session.get_one(Site, alert.site).timezone
+        windows = silences.current(session, now)
+        self._silent_until = silences.match(
+            windows, "silence", alert.site, alert.rule_kind, alert.source, now
+        )
+
+    def __call__(self, prefs: NotifyPrefs) -> Moment:
+        wish = when(prefs, self._severity, self._now, self._zone)
+        if self._silent_until is not None and self._silent_until >= wish.at:
+            return Moment(self._silent_until, "silence")
+        return wish
+
+
+def _managers(session: Session, site: str) -> list[_Recipient]:
     """Return the contacts of the site's managers."""
     query = (
-        select(Contact.id)
+        select(Contact.id, User)
         .join(User, User.id == Contact.user_id)
         .join(UserSite, UserSite.user_id == User.id)
         .where(UserSite.site == site, User.role == "manager", User.disabled.is_(False))
         .order_by(Contact.id)
     )
-    return list(session.scalars(query))
+    return _recipients((contact_id, user) for contact_id, user in session.execute(query))
 
 
-def _told_before(session: Session, alert: Alert) -> list[int]:
-    told = select(Delivery.contact_id).where(Delivery.alert_id == alert.id).order_by(Delivery.contact_id)
-    return list(session.scalars(told.distinct()))
+def _officials(session: Session, rule_kind: str) -> list[_Recipient]:
+    """Return the contacts of the authority that a kind of rule goes up to."""
+    role = "bureau" if rule_kind.startswith(("noise", "device")) else "water_office"
+    query = (
+        select(Contact.id, User)
+        .join(User, User.id == Contact.user_id)
+        .where(User.role == role, User.disabled.is_(False))
+        .order_by(Contact.id)
+    )
+    return _recipients((contact_id, user) for contact_id, user in session.execute(query))
+
+
+def _recipients(rows: Iterable[tuple[int, User]]) -> list[_Recipient]:
+    return [_Recipient(contact_id, _prefs_of(user)) for contact_id, user in rows]
+
+
+def _prefs_of(user: User) -> NotifyPrefs:
+    try:
+        return parse_prefs(user.notify)
+    except BadPrefs as error:
+        log.error("a user's preferences are not understood; telling at once", user=user.id, fault=str(error))
+        return NotifyPrefs()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -30,12 +30,12 @@ class KindWording:
     todo: tuple[str, str]
 
 
-def compose(facts: Sequence[Facts], language: Language, link: Callable[[int], str] | None = None) -> Message:
-    """Put one or more events into one message. ``link`` gives the page of an alert by its number."""
+def compose(facts: Sequence[Facts], language: Language, links: Mapping[int, str] | None = None) -> Message:
+    """Put one or more events into one message. ``links`` takes an alert on, by its number."""
     if not facts:
         raise ValueError("a message needs at least one event")
     shown = facts[:MOST_IN_FULL]
-    parts = [_paragraph(one, language, link) for one in shown]
+    parts = [_paragraph(one, language, (links or {}).get(one.alert_id)) for one in shown]
     if len(facts) > len(shown):
         more = len(facts) - len(shown)
         parts.append(
@@ -76,7 +76,7 @@ def _headline(one: Facts, language: Language) -> str:
     return name
 
 
-def _paragraph(one: Facts, language: Language, link: Callable[[int], str] | None) -> str:
+def _paragraph(one: Facts, language: Language, link: str | None) -> str:
     wording = _wording(one)
     zh = language == "zh"
     lines = [
@@ -87,10 +87,10 @@ def _paragraph(one: Facts, language: Language, link: Callable[[int], str] | None
     ]
     if one.event != "resolved":
         lines.append(f"怎么办:{wording.todo[0]}" if zh else f"What to do: {wording.todo[1]}")
-    if link is not None:
-        lines.append(
-            f"查看与接手:{link(one.alert_id)}" if zh else f"See it and take it on: {link(one.alert_id)}"
-        )
+    if link is not None and one.event != "resolved":
+        lines.append(f"我来处理:{link}" if zh else f"I'm on it: {link}")
+    elif link is not None:
+        lines.append(f"查看:{link}" if zh else f"See it: {link}")
     return "\n".join(lines)
 
 

@@ -8,21 +8,27 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from analysis.rules.device_offline import DeviceOfflineRule
 from analysis.rules.kinds import RuleKind
+from analysis.rules.noise_night_max import NoiseNightMaxRule
 from analysis.rules.noise_window import NoiseWindowRule
 from analysis.rules.water_continuous import WaterContinuousRule
-from store.registry.models import Rule
+from store.registry.models import Rule, RuleVersion
 
 DEFAULT_RULES: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     (NoiseWindowRule.key, {}),
+    (NoiseNightMaxRule.key, {}),
     (WaterContinuousRule.key, {}),
+    (DeviceOfflineRule.key, {}),
 )
 """Kind and parameters of a new site's rules; what is not named takes the kind's default."""
 
 
 def new_kinds() -> dict[str, RuleKind]:
     """Return a fresh instance of every kind, by key."""
-    kinds: tuple[RuleKind, ...] = (NoiseWindowRule(), WaterContinuousRule())
+    kinds: tuple[RuleKind, ...] = (
+        NoiseWindowRule(), NoiseNightMaxRule(), WaterContinuousRule(), DeviceOfflineRule(),
+    )  # fmt: skip
     return {kind.key: kind for kind in kinds}
 
 
@@ -32,9 +38,17 @@ def ensure_default_rules(session: Session, site: str, now: datetime) -> int:
     A rule that was switched off stays as it is, so calling this again changes nothing.
     """
     present = set(session.scalars(select(Rule.kind).where(Rule.site == site)))
-    missing = [(kind, params) for kind, params in DEFAULT_RULES if kind not in present]
-    session.add_all(
-        Rule(site=site, kind=kind, params=dict(params), updated_at=now) for kind, params in missing
-    )
+    made = [
+        Rule(site=site, kind=kind, params=dict(params), enabled=True, version=1, updated_at=now)
+        for kind, params in DEFAULT_RULES
+        if kind not in present
+    ]
+    session.add_all(made)
     session.flush()
-    return len(missing)
+    session.add_all(
+        RuleVersion(
+            rule_id=one.id, version=1, enabled=True, params=dict(one.params), at=now, who="default", note=""
+        )
+        for one in made
+    )
+    return len(made)

@@ -11,7 +11,10 @@ import msgspec
 from msgspec import Meta
 
 from analysis.alerts.machine import Observation, Timing
-from store.registry.models import Device, Meter, Rule, Site
+from analysis.exclusions import Span
+from analysis.notify.prefs import Severity
+from analysis.site_settings import SiteSettings
+from store.registry.models import Device, DeviceState, Meter, Rule, Site
 from store.series.interface import SeriesStore
 
 Seconds = Annotated[int, Meta(ge=0, le=31 * 86_400)]
@@ -20,14 +23,21 @@ Decibels = Annotated[float, Meta(ge=0.0, le=60.0)]
 
 
 class RuleParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every kind has: how long the condition holds before an alert fires, and is gone before it resolves."""
+    """What every kind has: how long the condition holds before an alert fires, and is gone before it resolves.
+
+    An alert that nobody takes up goes up to the authorities after the site's ``escalation.after_s``, where ``escalate``
+    is set.
+    """
 
     hold_s: Seconds = 0
     recover_s: Seconds = 300
+    severity: Severity = "warning"
+    escalate: bool = True
 
-    def timing(self) -> Timing:
+    def timing(self, escalate_after_s: int | None) -> Timing:
         """Return the machine's times."""
-        return Timing(hold=timedelta(seconds=self.hold_s), recover=timedelta(seconds=self.recover_s))
+        late = timedelta(seconds=escalate_after_s) if self.escalate and escalate_after_s is not None else None
+        return Timing(timedelta(seconds=self.hold_s), timedelta(seconds=self.recover_s), late)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +49,36 @@ class RuleView:
     kind: str
     version: int
     params: RuleParams
+    timing: Timing
 
 
 @dataclass(frozen=True, slots=True)
 class World:
     """What rules look at in one round: the registry's present and the time series up to ``end``.
 
-    ``end`` lies a settling time before ``now``, so that the readings of the last moment have arrived.
+    ``end`` lies a settling time before ``now``, so that the readings of the last moment have arrived. Mappings are by
+    site; ``states`` is by site and device; ``bad_weather`` holds the newest times of rain and wind.
     """
 
     series: SeriesStore
     now: datetime
     end: datetime
     sites: Mapping[str, Site]
-    noise_devices: Mapping[str, Sequence[Device]] = field(default_factory=dict)
+    devices: Mapping[str, Sequence[Device]] = field(default_factory=dict)
     meters: Mapping[str, Sequence[Meter]] = field(default_factory=dict)
+    states: Mapping[tuple[str, str], DeviceState] = field(default_factory=dict)
+    bad_weather: Mapping[str, Sequence[Span]] = field(default_factory=dict)
+
+    def noise_devices(self, site: str) -> list[Device]:
+        """Return the site's enabled devices that measure noise."""
+        return [device for device in self.devices.get(site, ()) if device.kind != "gateway"]
+
+    def bad_weather_s(self, site: str, start: datetime, end: datetime) -> float:
+        """Return the seconds of rain or wind at a site within a stretch."""
+        return sum(
+            max(0.0, (min(span.end, end) - max(span.start, start)).total_seconds())
+            for span in self.bad_weather.get(site, ())
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +101,19 @@ class RuleKind(Protocol):
         ...
 
 
-def view(rule: Rule, kinds: Mapping[str, RuleKind]) -> RuleView:
+def view(rule: Rule, kinds: Mapping[str, RuleKind], settings: SiteSettings | None = None) -> RuleView:
     """Understand a stored rule. Raises ``ValueError`` that names the rule and what is wrong with it."""
-    kind = kinds.get(rule.kind)
-    if kind is None:
-        raise ValueError(
-            f"rule {rule.id} of {rule.site}: no kind {rule.kind!r}; known: {', '.join(sorted(kinds))}"
-        )
-    return RuleView(
-        rule.id, rule.site, rule.kind, rule.version, parse_params(kind, rule.params, f"rule {rule.id}")
-    )
+    kind = kind_of(kinds, rule.kind, f"rule {rule.id} of {rule.site}")
+    params = parse_params(kind, rule.params, f"rule {rule.id}")
+    timing = params.timing((settings or SiteSettings()).escalation.after_s)
+    return RuleView(rule.id, rule.site, rule.kind, rule.version, params, timing)
+
+
+def kind_of(kinds: Mapping[str, RuleKind], key: str, what: str) -> RuleKind:
+    """Return a kind. Raises ``ValueError`` that names ``what`` and the kinds there are."""
+    if key not in kinds:
+        raise ValueError(f"{what}: no kind {key!r}; known: {', '.join(sorted(kinds))}")
+    return kinds[key]
 
 
 def parse_params(kind: RuleKind, raw: Mapping[str, Any], what: str) -> RuleParams:

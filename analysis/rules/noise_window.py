@@ -50,21 +50,24 @@ class NoiseWindowRule:
             only = next(iter(sites)) if len(sites) == 1 else None
             windows = {(w.site, w.source): w for w in world.series.noise_windows(start, end, site=only)}
             for rule, limit in members:
-                for device in world.noise_devices.get(rule.site, ()):
-                    window = windows.get((rule.site, device.name))
-                    seen = judge(window, end - start, limit, cast(NoiseWindowParams, rule.params))
-                    yield Sighting(rule, device.name, seen)
+                params = cast(NoiseWindowParams, rule.params)
+                dry = end - start - timedelta(seconds=world.bad_weather_s(rule.site, start, end))
+                for device in world.noise_devices(rule.site):
+                    yield Sighting(
+                        rule, device.name, judge(windows.get((rule.site, device.name)), dry, limit, params)
+                    )
 
 
 def judge(
-    window: NoiseWindow | None, span: timedelta, limit: Limit, params: NoiseWindowParams
+    window: NoiseWindow | None, usable: timedelta, limit: Limit, params: NoiseWindowParams
 ) -> Observation:
-    """Judge one window of ``span``, which is shorter than the rule's when a day or night has only just begun."""
+    """Judge one window, of which ``usable`` can count: a day or night may have only just begun, or it rained."""
     needed_s = params.window_s * params.min_valid_share
     valid_s = window.valid_s if window else 0.0
+    if usable.total_seconds() < needed_s:
+        return Observation("between")  # that says nothing, for better or worse
     if window is None or window.laeq_db is None or valid_s < needed_s:
-        # Just after 06:00 or 22:00 there cannot be enough yet: that says nothing, for better or worse.
-        return Observation("between" if span.total_seconds() < needed_s else "no_data")
+        return Observation("no_data")
     excess_db = window.laeq_db - limit.value_db - params.margin_db
     verdict = "breach" if excess_db > 0.0 else "clear" if excess_db <= -params.hysteresis_db else "between"
     return Observation(verdict, window.laeq_db, limit.value_db, _detail(window, limit, params))
@@ -77,6 +80,7 @@ def _detail(window: NoiseWindow, limit: Limit, params: NoiseWindowParams) -> dic
         "standard": limit.standard,
         "clause": limit.clause,
         "verified": limit.verified,
+        **({"quiet_zh": limit.quiet_zh, "quiet_en": limit.quiet_en} if limit.quiet_en else {}),
         "valid_share": round(window.valid_share, 3),
         "lafmax_db": window.lafmax_db,
     }

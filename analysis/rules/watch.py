@@ -14,12 +14,16 @@ from sqlalchemy import select
 
 from analysis.alerts.book import AlertBook, Key
 from analysis.alerts.machine import Reason
+from analysis.alerts.silences import Window, current
 from analysis.alerts.snapshot import AlertSnapshot
+from analysis.exclusions import Span, weather_spans
 from analysis.rules.catalog import new_kinds
+from analysis.rules.filters import inhibit, maintain
 from analysis.rules.kinds import RuleView, Sighting, World, view
+from analysis.site_settings import settings_of
 from store.registry.database import Registry
-from store.registry.models import Device, Meter, Rule, Site
-from store.series.interface import SeriesStore
+from store.registry.models import Device, DeviceState, Meter, Rule, Site
+from store.series.interface import EventRow, SeriesStore
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +31,8 @@ _RowT = TypeVar("_RowT", Device, Meter)
 
 _RELOAD_S: Final = 2.0
 """Real seconds that sites, devices, meters and rules are taken as known."""
+_WEATHER_BACK: Final = timedelta(hours=2)
+_MOST_WEATHER: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +49,11 @@ class RoundReport:
 class _Loaded:
     at: float
     sites: Mapping[str, Site]
-    noise_devices: Mapping[str, list[Device]]
+    devices: Mapping[str, list[Device]]
     meters: Mapping[str, list[Meter]]
+    states: Mapping[tuple[str, str], DeviceState]
+    windows: list[Window]
+    weather: Mapping[str, list[Span]]
     rules: Mapping[str, list[RuleView]]
     """By kind."""
     bad: Mapping[int, str]
@@ -67,42 +76,52 @@ class Watch:
 
     def round(self, now: datetime, settling: timedelta) -> RoundReport:
         """Judge all rules on the data up to ``settling`` before ``now``. Raises ``StoreUnavailable``."""
-        loaded, fresh = self._current()
+        loaded, fresh = self._current(now)
         world = World(
             series=self._series, now=now, end=(now - settling).replace(microsecond=0), sites=loaded.sites,
-            noise_devices=loaded.noise_devices, meters=loaded.meters,
+            devices=loaded.devices, meters=loaded.meters, states=loaded.states, bad_weather=loaded.weather,
         )  # fmt: skip
-        sightings = [
-            one for key, rules in loaded.rules.items() for one in self._kinds[key].observe(rules, world)
-        ]
+        seen = [one for key, rules in loaded.rules.items() for one in self._kinds[key].observe(rules, world)]
+        sightings = maintain(inhibit(seen, world), loaded.windows, now)
         changed = self._book.take(sightings, now)
         if fresh:
             changed += self._end_orphans(loaded, sightings, now)
         count = sum(len(rules) for rules in loaded.rules.values())
         return RoundReport(count, len(loaded.bad), len(sightings), changed)
 
-    def _current(self) -> tuple[_Loaded, bool]:
+    def _current(self, now: datetime) -> tuple[_Loaded, bool]:
         if self._loaded is not None and self._monotonic() - self._loaded.at < _RELOAD_S:
             return self._loaded, False
-        self._loaded = self._load()
+        self._loaded = self._load(now)
         self._tell_bad(self._loaded.bad)
         return self._loaded, True
 
-    def _load(self) -> _Loaded:
+    def _load(self, now: datetime) -> _Loaded:
         at = self._monotonic()
         rules: dict[str, list[RuleView]] = defaultdict(list)
         bad: dict[int, str] = {}
         with self._registry.reader() as session:
             sites = {site.name: site for site in session.scalars(select(Site))}
-            measuring = select(Device).where(Device.enabled, Device.kind != "gateway").order_by(Device.name)
-            noise_devices = _by_site(session.scalars(measuring))
+            devices = _by_site(session.scalars(select(Device).where(Device.enabled).order_by(Device.name)))
             meters = _by_site(session.scalars(select(Meter).order_by(Meter.name)))
+            states = {(one.site, one.device): one for one in session.scalars(select(DeviceState))}
+            windows = current(session, now)
             for rule in session.scalars(select(Rule).where(Rule.enabled).order_by(Rule.id)):
                 try:
-                    rules[rule.kind].append(view(rule, self._kinds))
+                    rules[rule.kind].append(view(rule, self._kinds, settings_of(sites[rule.site])))
                 except ValueError as error:
                     bad[rule.id] = str(error)
-        return _Loaded(at, sites, noise_devices, meters, {k: v for k, v in rules.items() if v}, bad)
+        known = {kind: of_kind for kind, of_kind in rules.items() if of_kind}
+        return _Loaded(at, sites, devices, meters, states, windows, self._weather(now), known, bad)
+
+    def _weather(self, now: datetime) -> dict[str, list[Span]]:
+        """Return the last hours' rain and wind of every site with a weather station."""
+        by_site: dict[str, list[EventRow]] = defaultdict(list)
+        events = self._series.events(now - _WEATHER_BACK, now, kind="weather", limit=_MOST_WEATHER)
+        for event in events:
+            by_site[event.site].append(event)
+        # What was observed last holds on until it is contradicted or too old.
+        return {site: weather_spans(of_site, now + _WEATHER_BACK) for site, of_site in by_site.items()}
 
     def _tell_bad(self, bad: Mapping[int, str]) -> None:
         for rule_id, fault in bad.items():

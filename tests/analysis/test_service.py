@@ -131,7 +131,7 @@ def test_no_data_is_shown_and_resolves_nothing(
     readings.noise(series, NOON - TEN_MINUTES, 600, 60.0)
     analysis = Analysis(series, registry, clock)
     analysis.round()
-    clock.at += timedelta(hours=1)
+    clock.at += timedelta(minutes=20)
     analysis.round()
     assert _states(registry) == [("gate", "firing")]
     with registry.reader() as session:

@@ -64,12 +64,10 @@ def test_a_webhook_and_a_mailbox_are_told(registry: Registry, webhook: Webhook, 
     alert = _alert(registry)
     _queue(registry, alert, _contact(registry, webhook.url))
     _queue(registry, alert, _contact(registry, mailbox.url, name="wang", language="en"))
-    with _running(
-        Courier(registry, SystemClock(), alert_link=lambda n: f"http://quarter/?alert={n}")
-    ) as courier:
+    with _running(Courier(registry, SystemClock(), base_url="http://quarter/")) as courier:
         wait_for(lambda: _state(registry) == {"sent": 2})
     assert webhook.received[0]["title"] == "静园:噪声超限"
-    assert f"http://quarter/?alert={alert}" in webhook.received[0]["message"]
+    assert "我来处理:http://quarter/ack/" in webhook.received[0]["message"]
     assert "5.0 dB above the day limit of 55 dB(A)" in mailbox.text()
     assert courier.stats.sent == 2
 

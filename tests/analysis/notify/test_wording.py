@@ -21,7 +21,7 @@ WATER = replace(
 
 
 def test_noise_in_chinese() -> None:
-    message = compose([NOISE], "zh", lambda n: f"http://q/{n}")
+    message = compose([NOISE], "zh", {7: "http://q/7"})
     assert message.title == "静园:噪声超限"
     for told in (
         "静园 · 大门", "10 分钟等效声级 58.3 dB(A)", "夜间限值 45 dB(A) 13.3 dB", "2026-03-01 22:41", "怎么办",
@@ -31,7 +31,7 @@ def test_noise_in_chinese() -> None:
 
 
 def test_noise_in_english() -> None:
-    message = compose([NOISE], "en", lambda n: f"http://q/{n}")
+    message = compose([NOISE], "en", {7: "http://q/7"})
     assert message.title == "Quiet Garden: noise above the limit"
     for told in (
         "Quiet Garden · Gate", "over 10 minutes: 58.3 dB(A)", "13.3 dB above the night limit of 45 dB(A)",

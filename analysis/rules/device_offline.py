@@ -1,0 +1,65 @@
+"""``device_offline``: a device that the broker lost, or that is there and sends no readings.
+
+While it stands, the device's other rules are inhibited: one message about the cause, none about its shadows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, ClassVar, cast
+
+from msgspec import Meta
+
+from analysis.alerts.machine import Observation
+from analysis.rules.kinds import RuleParams, RuleView, Sighting, World
+from store.registry.models import DeviceState
+
+
+class DeviceOfflineParams(RuleParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Breach: offline for ``grace_s``, or (a noise device) online without a second for ``silent_s``."""
+
+    grace_s: Annotated[int, Meta(ge=30, le=86_400)] = 300
+    silent_s: Annotated[int, Meta(ge=60, le=86_400)] = 900
+    recover_s: Annotated[int, Meta(ge=0, le=86_400)] = 60
+    escalate: bool = False
+
+
+class DeviceOfflineRule:
+    """Looks at every enabled device of the rule's site that has ever been there."""
+
+    key: ClassVar[str] = "device_offline"
+    params: ClassVar[type[RuleParams]] = DeviceOfflineParams
+
+    def observe(self, rules: Sequence[RuleView], world: World) -> Iterator[Sighting]:
+        """Yield a sighting per rule and device."""
+        if not rules:
+            return
+        newest = {(site, source): t for site, source, t, *_ in world.series.noise_latest()}
+        for rule in rules:
+            params = cast(DeviceOfflineParams, rule.params)
+            for device in world.devices.get(rule.site, ()):
+                state = world.states.get((rule.site, device.name))
+                last = newest.get((rule.site, device.name)) if device.kind != "gateway" else None
+                yield Sighting(rule, device.name, judge(state, last, world.now, params))
+
+
+def judge(
+    state: DeviceState | None, last: datetime | None, now: datetime, params: DeviceOfflineParams
+) -> Observation:
+    """Judge one device; ``last`` is its newest second of noise, if it measures any. The value is minutes."""
+    if state is None:
+        return Observation("between")  # announced, but never seen: the installer has not come yet
+    if state.state == "offline":
+        away = now - state.since
+        long_enough = away >= timedelta(seconds=params.grace_s)
+        return _seen("breach" if long_enough else "between", "offline", away)
+    quiet = now - max(last, state.since) if last is not None else timedelta(0)
+    if quiet >= timedelta(seconds=params.silent_s):
+        return _seen("breach", "silent", quiet)
+    return Observation("clear", 0.0, 0.0)
+
+
+def _seen(verdict: str, what: str, for_how_long: timedelta) -> Observation:
+    minutes = round(max(0.0, for_how_long / timedelta(minutes=1)), 1)
+    return Observation(verdict, minutes, 0.0, {"what": what})  # type: ignore[arg-type]

@@ -1,0 +1,73 @@
+"""``noise_night_max``: a sudden noise at night above the night's limit + 15 dB (GB 3096-2008, 5.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, ClassVar, cast
+
+from msgspec import Meta
+
+from analysis.alerts.machine import Observation
+from analysis.limits import night_max_limit, site_clock
+from analysis.rules.kinds import Decibels, RuleParams, RuleView, Sighting, World
+from analysis.standards import LimitRow
+from store.series.interface import NoiseWindow
+
+
+class NoiseNightMaxParams(RuleParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The alert begins with one LAFmax above the limit + ``margin_db`` within the last ``window_s`` of the night.
+
+    It ends after ``recover_s`` without another, or with the night.
+    """
+
+    window_s: Annotated[int, Meta(ge=5, le=600)] = 60
+    margin_db: Decibels = 0.0
+    recover_s: Annotated[int, Meta(ge=0, le=31 * 86_400)] = 600
+    escalate: bool = False
+
+
+class NoiseNightMaxRule:
+    """Looks at every enabled noise device of the rule's site, at night."""
+
+    key: ClassVar[str] = "noise_night_max"
+    params: ClassVar[type[RuleParams]] = NoiseNightMaxParams
+
+    def observe(self, rules: Sequence[RuleView], world: World) -> Iterator[Sighting]:
+        """Yield a sighting per rule and device, with one query for all rules that share a window."""
+        cache: dict[int, dict[tuple[str, str], NoiseWindow]] = {}
+        for rule in rules:
+            params = cast(NoiseNightMaxParams, rule.params)
+            site = world.sites[rule.site]
+            night = site_clock(site).period(world.end - timedelta(seconds=1)) == "night"
+            if not night:
+                for device in world.noise_devices(rule.site):
+                    yield Sighting(rule, device.name, Observation("clear"))
+                continue
+            if params.window_s not in cache:
+                start = world.end - timedelta(seconds=params.window_s)
+                found = world.series.noise_windows(start, world.end)
+                cache[params.window_s] = {(one.site, one.source): one for one in found}
+            wet = world.bad_weather_s(rule.site, _start(world.end, params), world.end) > 0.0
+            for device in world.noise_devices(rule.site):
+                window = None if wet else cache[params.window_s].get((rule.site, device.name))
+                seen = Observation("between") if wet else judge(window, night_max_limit(site), params)
+                yield Sighting(rule, device.name, seen)
+
+
+def judge(window: NoiseWindow | None, limit: LimitRow, params: NoiseNightMaxParams) -> Observation:
+    """Judge one window of the night. One loud second is enough; none at all needs data to be told."""
+    if window is None or window.lafmax_db is None:
+        return Observation("no_data")
+    verdict = "breach" if window.lafmax_db > limit.value + params.margin_db else "clear"
+    detail = {
+        "standard": limit.standard,
+        "clause": limit.clause,
+        "verified": limit.verified,
+        "period": "night",
+    }
+    return Observation(verdict, window.lafmax_db, limit.value, detail)
+
+
+def _start(end: datetime, params: NoiseNightMaxParams) -> datetime:
+    return end - timedelta(seconds=params.window_s)

@@ -1,0 +1,128 @@
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from analysis.alerts.machine import Observation
+from analysis.alerts.silences import Window
+from analysis.exclusions import Span
+from analysis.limits import night_max_limit
+from analysis.rules.catalog import new_kinds
+from analysis.rules.device_offline import DeviceOfflineParams
+from analysis.rules.device_offline import judge as judge_device
+from analysis.rules.filters import inhibit, maintain
+from analysis.rules.kinds import RuleView, Sighting, World
+from analysis.rules.noise_night_max import NoiseNightMaxParams
+from analysis.rules.noise_night_max import judge as judge_max
+from store.registry.models import Device, DeviceState, Meter, Site
+from store.series.duckdb_store import DuckDbStore
+from store.series.interface import NoiseWindow
+from tests.analysis import readings
+from tests.analysis.quarter import NOON
+
+SITE = Site(
+    name="garden", zone_class="1", timezone="Asia/Shanghai", day_starts_h=6, night_starts_h=22, settings={}
+)
+MIDNIGHT = datetime(2026, 3, 1, 16, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+BREACH = Observation("breach", 1.0, 0.0)
+
+
+def _rule(kind: str, number: int = 1) -> RuleView:
+    params = new_kinds()[kind].params()
+    return RuleView(number, "garden", kind, 1, params, params.timing(None))
+
+
+def _window(lafmax_db: float | None) -> NoiseWindow:
+    return NoiseWindow("garden", "gate", lafmax_db, lafmax_db, 60.0, 1.0, None)
+
+
+@pytest.mark.parametrize(("lafmax_db", "verdict"), [(60.0, "clear"), (60.1, "breach"), (None, "no_data")])
+def test_a_sudden_noise_at_night(lafmax_db: float | None, verdict: str) -> None:
+    """Class 1: 45 dB at night, and 15 dB more for a sudden noise."""
+    seen = judge_max(_window(lafmax_db), night_max_limit(SITE), NoiseNightMaxParams())
+    assert seen.verdict == verdict
+
+
+def _world(series: DuckDbStore, end: datetime, **more: object) -> World:
+    gate = Device(site="garden", name="gate", kind="noise")
+    return World(
+        series=series, now=end, end=end, sites={"garden": SITE}, devices={"garden": [gate]}, **more,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def _verdicts(kind: str, world: World) -> list[str]:
+    return [one.seen.verdict for one in new_kinds()[kind].observe([_rule(kind)], world)]
+
+
+def test_by_day_a_sudden_noise_is_none(series: DuckDbStore) -> None:
+    readings.noise(series, NOON - MINUTE, 60, 80.0)
+    readings.noise(series, MIDNIGHT - MINUTE, 60, 40.0, lafmax_db=61.0)
+    assert _verdicts("noise_night_max", _world(series, NOON)) == ["clear"]
+    assert _verdicts("noise_night_max", _world(series, MIDNIGHT)) == ["breach"]
+
+
+def test_in_rain_noise_says_nothing(series: DuckDbStore) -> None:
+    readings.noise(series, MIDNIGHT - 10 * MINUTE, 600, 70.0)
+    wet = {"garden": [Span(MIDNIGHT - 6 * MINUTE, MIDNIGHT + MINUTE, "rain")]}
+    drier = {"garden": [Span(MIDNIGHT - 4 * MINUTE, MIDNIGHT + MINUTE, "rain")]}
+    assert _verdicts("noise_window", _world(series, MIDNIGHT, bad_weather=wet)) == ["between"]
+    assert _verdicts("noise_window", _world(series, MIDNIGHT, bad_weather=drier)) == ["breach"]
+    assert _verdicts("noise_night_max", _world(series, MIDNIGHT, bad_weather=wet)) == ["between"]
+
+
+def _state(state: str, minutes_ago: float) -> DeviceState:
+    return DeviceState(
+        site="garden",
+        device="gate",
+        state=state,
+        since=NOON - minutes_ago * MINUTE,
+        received_at=NOON,
+        status={},
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "last", "verdict", "minutes"),
+    [
+        (None, None, "between", None),
+        (_state("offline", 4.9), None, "between", 4.9),
+        (_state("offline", 5), None, "breach", 5.0),
+        (_state("online", 60), NOON - 14 * MINUTE, "clear", 0.0),
+        (_state("online", 60), NOON - 15 * MINUTE, "breach", 15.0),
+        (_state("online", 5), NOON - 60 * MINUTE, "clear", 0.0),
+        (_state("online", 600), None, "clear", 0.0),
+    ],
+)
+def test_a_device_that_is_away_or_silent(
+    state: DeviceState | None, last: datetime | None, verdict: str, minutes: float | None
+) -> None:
+    seen = judge_device(state, last, NOON, DeviceOfflineParams())
+    assert (seen.verdict, seen.value) == (verdict, minutes)
+
+
+def _meters() -> dict[str, Sequence[Meter]]:
+    return {"garden": [Meter(site="garden", name="flat-1", device="cellar")]}
+
+
+def test_what_hangs_on_a_device_that_is_away_is_inhibited(series: DuckDbStore) -> None:
+    world = _world(series, NOON, meters=_meters())
+    away = Sighting(_rule("device_offline"), "cellar", Observation("breach", 9.0, 0.0, {"what": "offline"}))
+    water = Sighting(_rule("water_continuous", 2), "flat-1", BREACH)
+    noise = Sighting(_rule("noise_window", 3), "gate", BREACH)
+    assert [one.seen.verdict for one in inhibit([away, water, noise], world)] == [
+        "breach",
+        "no_data",
+        "breach",
+    ]
+    assert [one.seen.verdict for one in inhibit([water, noise], world)] == ["breach", "breach"]
+
+
+def test_under_maintenance_no_alert_begins() -> None:
+    window = Window(1, "maintenance", "garden", None, "gate", NOON, NOON + 10 * MINUTE)
+    gate = Sighting(_rule("noise_window"), "gate", BREACH)
+    roof = Sighting(_rule("noise_window"), "roof", BREACH)
+    calm = Sighting(_rule("noise_window"), "gate", Observation("clear", 1.0, 2.0))
+    seen = [one.seen.verdict for one in maintain([gate, roof, calm], [window], NOON)]
+    assert seen == ["between", "breach", "clear"]
+    assert [one.seen.verdict for one in maintain([gate], [window], NOON + 10 * MINUTE)] == ["breach"]
