@@ -31,8 +31,8 @@ _NEVER_SKIP_THE_LOG: Final = 10**12
 _REOPEN_WAIT_S: Final = 30.0
 
 
-class UnusableStoreFile(Exception):
-    """The file is damaged, is no store of ours, or comes from a newer version: waiting will not help."""
+class UnusableStoreFile(StoreUnavailable):
+    """The file is damaged, is no store of ours, or comes from a newer version: somebody has to act."""
 
 
 class Connection:
@@ -145,7 +145,7 @@ class DuckDbFile:
             with _translated(self.path):
                 yield inner
         except StoreUnavailable as error:
-            fatal = isinstance(error.__cause__, duckdb.FatalException | duckdb.InternalException)
+            fatal = _ends_the_instance(error)
             raise
         finally:
             self._give_back(inner, generation, fatal=fatal)
@@ -211,18 +211,46 @@ def _rollback(inner: duckdb.DuckDBPyConnection) -> None:
 def _translated(path: Path) -> Iterator[None]:
     try:
         yield
-    except (duckdb.SerializationException, duckdb.InvalidInputException) as error:
-        raise UnusableStoreFile(_unusable(path, str(error))) from error
-    except duckdb.OutOfMemoryException as error:
-        raise StoreUnavailable(
+    except _MISTAKES_OF_OURS:
+        raise
+    except duckdb.Error as error:
+        raise _meaning(path, error) from error
+
+
+# A wrong statement is a bug to be seen, not a store to be waited for.
+_MISTAKES_OF_OURS: Final = (
+    duckdb.BinderException, duckdb.CatalogException, duckdb.ConstraintException, duckdb.ConversionException,
+    duckdb.InvalidInputException, duckdb.NotImplementedException, duckdb.OutOfRangeException,
+    duckdb.ParserException, duckdb.SyntaxException, duckdb.TypeMismatchException,
+)  # fmt: skip
+
+
+def _meaning(path: Path, error: duckdb.Error) -> StoreUnavailable:
+    cause = str(error)
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return StoreUnavailable(
             f"the store {path} ran out of its memory limit: ask for a shorter range, or raise the limit"
-        ) from error
-    except duckdb.IOException as error:
-        if "not a valid DuckDB" in str(error) or "version number" in str(error):
-            raise UnusableStoreFile(_unusable(path, str(error))) from error
-        raise StoreUnavailable(_unavailable(path, str(error))) from error
-    except (duckdb.FatalException, duckdb.InternalException, duckdb.ConnectionException) as error:
-        raise StoreUnavailable(_unavailable(path, str(error))) from error
+        )
+    damaged = (
+        "not a valid DuckDB",
+        "version number",
+        "Corrupt",
+        "checksum",
+        "deserialize",
+        "Could not read enough",
+    )
+    if isinstance(error, duckdb.SerializationException) or any(sign in cause for sign in damaged):
+        return UnusableStoreFile(_unusable(path, cause))
+    return StoreUnavailable(_unavailable(path, cause))
+
+
+def _ends_the_instance(error: StoreUnavailable) -> bool:
+    # After a commit that could not be written the log may end in half an entry; what came after it would be
+    # lost at the next start. Opening the file again cuts it off.
+    cause = error.__cause__
+    return isinstance(cause, duckdb.FatalException | duckdb.InternalException) or "Failed to commit" in str(
+        cause
+    )
 
 
 def _unusable(path: Path, cause: str) -> str:

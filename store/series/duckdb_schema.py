@@ -78,6 +78,6 @@ def _check(connection: Connection, file: DuckDbFile, tables: set[str]) -> None:
     versions = [row[0] for row in connection.rows("SELECT version FROM quietwater_store")]
     if versions != [SCHEMA_VERSION]:
         raise UnusableStoreFile(
-            f"{file.path} was written by a newer Quietwater (store version {versions}, this one reads "
+            f"{file.path} was written by a newer Quietwater (store version {max(versions, default=0)}, this one reads "
             f"{SCHEMA_VERSION}); install that version again, or restore a backup made with this one"
         )
