@@ -13,7 +13,8 @@ from tests.edge.water import vectors
 VENDOR_ONLY = {
     "apator162", "apator172", "apatorna1", "izarv2", "mkradio3", "mkradio4", "mkradio4a", "zenner0b",
 }  # fmt: skip
-# DES of security mode 2 and an undefined security mode; a walk-by telegram in the manufacturer's string; no current volume.
+# DES of security mode 2 and an undefined security mode; a walk-by telegram in the manufacturer's string;
+# no current volume.
 OTHER_REFUSALS = {"actislink-0", "hydrus-3", "qwaterv2-6", "qwaterv2-14", "lse_07_17-1"}
 
 
@@ -46,7 +47,7 @@ def test_cjt188(vector):
 def test_mbus(vector):
     expected = vector["expected"]
     if expected["total_m3"] is None:
-        with pytest.raises(FrameRefused, match="fixed data structure|no volume of storage 0"):
+        with pytest.raises(FrameRefused, match=r"fixed data structure|no volume of storage 0"):
             decoded("mbus", vector)
         return
     register = decoded("mbus", vector)

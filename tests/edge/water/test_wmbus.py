@@ -56,7 +56,7 @@ def test_every_crc_of_format_a_is_checked():
     raw = bytes.fromhex(OMS["format_a"])
     for place in range(1, len(raw)):
         broken = raw[:place] + bytes([raw[place] ^ 0x10]) + raw[place + 1 :]
-        with pytest.raises(FrameRefused, match="CRC is|bytes"):
+        with pytest.raises(FrameRefused, match=r"CRC is|bytes"):
             decode(broken, KEY, ANY)
 
 
