@@ -15,7 +15,7 @@ from app.settings import DEFAULT_DATA, DEFAULT_MQTT_PORT, DEFAULT_PORT, ServerSe
 _GROUPS: Final = {
     "admin": ("app.admin", "admin"),
     "edge": ("edge.cli", "edge"),
-    "leaks": ("analysis.leaks.cli", "leaks"),
+    "replay": ("ingest.cli", "replay"),
 }
 """Sub-commands that live in other modules: name, module, attribute."""
 
