@@ -54,7 +54,11 @@ def measure(
 
 @dataclass(slots=True)
 class Summary:
-    """Levels over all valid seconds that were added. ``spectrum_rate_hz`` is the rate where bands are wanted."""
+    """Levels over all that was added. ``spectrum_rate_hz`` is the rate where bands are wanted.
+
+    Who measures a recording asks for that recording, silence between two sounds and clipped peaks included; flags say
+    what is doubtful, and ``laeq_valid_db`` is the average without the seconds that a station would leave out.
+    """
 
     full_scale_db: float
     spectrum_rate_hz: int | None = None
@@ -63,6 +67,7 @@ class Summary:
     valid_ms: int = 0
     flagged_s: dict[str, int] = field(default_factory=dict)
     _energy: float = 0.0
+    _valid_energy: float = 0.0
     _lafmax_db: float = -math.inf
     _lafmin_db: float = math.inf
     _lcpeak_db: float = -math.inf
@@ -80,28 +85,29 @@ class Summary:
         self.measured_ms += second.measured_ms
         for name in names(second.flags):
             self.flagged_s[name] = self.flagged_s.get(name, 0) + 1
-        excluded = bool(second.flags & NOISE_EXCLUDED)
         if self._ledger is not None:
-            self._ledger.add(second, () if excluded else (self._bands,))
-        if excluded:
-            return
-        self.valid_ms += second.measured_ms
-        self._energy += second.measured_ms * 10 ** (second.laeq_db / 10)
+            self._ledger.add(second, (self._bands,))
+        energy = second.measured_ms * 10 ** (second.laeq_db / 10)
+        self._energy += energy
+        if not second.flags & NOISE_EXCLUDED:
+            self.valid_ms += second.measured_ms
+            self._valid_energy += energy
         self._lafmax_db = max(self._lafmax_db, second.lafmax_db)
         self._lafmin_db = min(self._lafmin_db, second.lafmin_db)
         self._lcpeak_db = max(self._lcpeak_db, second.lcpeak_db or -math.inf)
         self._bins.append(second.laf_bins)
 
     def result(self) -> dict[str, object]:
-        """Return the summary; levels are ``None`` where no second was valid."""
-        valid = self.valid_ms > 0
-        laeq_db = 10 * math.log10(self._energy / self.valid_ms) if valid else None
+        """Return the summary; levels are ``None`` where nothing was measured."""
+        any_sound = self.measured_ms > 0
+        laeq_db = 10 * math.log10(self._energy / self.measured_ms) if any_sound else None
         levels = {
             "laeq_db": laeq_db,
-            "lae_db": None if laeq_db is None else laeq_db + 10 * math.log10(self.valid_ms / 1000),
-            "lafmax_db": self._lafmax_db if valid else None,
-            "lafmin_db": self._lafmin_db if valid else None,
-            "lcpeak_db": self._lcpeak_db if valid else None,
+            "laeq_valid_db": 10 * math.log10(self._valid_energy / self.valid_ms) if self.valid_ms else None,
+            "lae_db": None if laeq_db is None else laeq_db + 10 * math.log10(self.measured_ms / 1000),
+            "lafmax_db": self._lafmax_db if any_sound else None,
+            "lafmin_db": self._lafmin_db if any_sound else None,
+            "lcpeak_db": self._lcpeak_db if any_sound else None,
             **self._exceeded(),
         }
         return {
