@@ -21,6 +21,8 @@ FLAGS: Final = tuple(NoiseFlag)
 HISTOGRAM_COVERS: Final = 0.9
 """Share of the valid time that the minutes' histograms must cover for LN to come from them."""
 
+_AT_A_TIME_S: Final = 14 * 86_400  # a year at once would take gigabytes of merged histograms
+
 # One row a measured piece of time: the seconds, and the minutes of which no second is there (a full outbox drops
 # seconds first, retention too). A minute's energy is that of its LAF histogram, whose mean is LAeq: the F weighting
 # has unit gain for energy. Its counts are of valid time only, so a minute with an excluding flag has no known share.
@@ -110,8 +112,11 @@ def hours(
     """Compute the hours that begin in [``start_s``, ``end_s``)."""
     first = -(-start_s // 3600) * 3600
     after = -(-end_s // 3600) * 3600
-    table = connection.columns(_HOURS_SQL, {"source": number, "start": first, "end": after})
-    return [_hour(site, source, row) for row in _rows(table)]
+    found: list[NoiseHour] = []
+    for begin in range(first, after, _AT_A_TIME_S):
+        part = {"source": number, "start": begin, "end": min(after, begin + _AT_A_TIME_S)}
+        found += [_hour(site, source, row) for row in _rows(connection.columns(_HOURS_SQL, part))]
+    return found
 
 
 def _hour(site: str, source: str, row: dict[str, Any]) -> NoiseHour:
@@ -202,7 +207,7 @@ def utc(t_s: float) -> datetime:
 
 
 def rounded(column: np.ndarray) -> list[Any]:
-    """Return stored levels as numbers; four decimals are what a level's 32 bits are good for."""
+    """Return stored levels as numbers, NULL as ``None``; four decimals are what a level's 32 bits are good for."""
     return np.round(column.astype(np.float64), 4).tolist()
 
 

@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 
 from store.series.duckdb_file import Connection
-from store.series.duckdb_noise import utc
+from store.series.duckdb_noise import rounded, utc
 from store.series.interface import NoiseHour, WaterHour
 from store.series.memory import Sources
 from store.series.packed_ints import PackedInts
@@ -19,23 +20,22 @@ from store.series.packed_ints import PackedInts
 _LEVELS: Final = (
     "laeq_db", "l5_db", "l10_db", "l50_db", "l90_db", "l95_db", "lafmax_db", "lafmin_db", "sd_db",
 )  # fmt: skip
-_NOISE: Final = (
-    *_LEVELS, "valid_s", "valid_share", "measured_s", "seconds", "ln_from", "laf_bins", "laf_counts", "excluded_s",
-)  # fmt: skip
+_SHARES: Final = ("valid_s", "valid_share", "measured_s")
+_NOISE: Final = (*_LEVELS, *_SHARES, "seconds", "ln_from", "laf", "excluded_s")
 _WATER: Final = ("volume_l", "readings", "flags")
 
 
 def write_noise(connection: Connection, numbers: Sequence[int], rows: Sequence[NoiseHour]) -> None:
     """Store hour rows as the next revision of each."""
     columns: dict[str, np.ndarray] = {
-        key: _numbers([getattr(row, key) for row in rows], np.float64)
-        for key in (*_LEVELS, "valid_s", "valid_share", "measured_s")
+        key: _numbers([getattr(row, key) for row in rows], np.float64) for key in (*_LEVELS, *_SHARES)
     }
     columns["seconds"] = np.array([row.seconds for row in rows], dtype=np.int32)
     columns["ln_from"] = _objects([row.ln_from for row in rows])
-    columns["laf_bins"] = _objects([PackedInts.of(row.laf_bins).data for row in rows])
-    columns["laf_counts"] = _objects([PackedInts.of(row.laf_counts).data for row in rows])
-    columns["excluded_s"] = _objects([msgspec.json.encode(dict(row.excluded_s)).decode() for row in rows])
+    columns["laf"] = _objects([_packed_histogram(row) for row in rows])
+    columns["excluded_s"] = _objects(
+        [msgspec.json.encode(dict(row.excluded_s)).decode() if row.excluded_s else None for row in rows]
+    )
     # Data only grows, but for retention: a row that knows less than the stored one must not replace it.
     _replace(
         connection, "noise_hour", _NOISE, numbers, rows, columns, "h.measured_s <= b.measured_s + 0.0005"
@@ -56,47 +56,53 @@ def read_noise(
     connection: Connection, sources: Sources, start_s: int, end_s: int, numbers: Sequence[int] | None
 ) -> list[NoiseHour]:
     """Return the newest revision of each hour row of a range."""
-    levels = ", ".join(f"round({key}::DOUBLE, 4) AS {key}" for key in _LEVELS)
-    names = sources.names
-    return [
-        _noise_hour(names[row[0]], row)
-        for row in _read(connection, "noise_hour", f"{levels}, {', '.join(_NOISE[len(_LEVELS):])}",
-                         start_s, end_s, numbers)
-    ]  # fmt: skip
+    table = _read(connection, "noise_hour", _NOISE, start_s, end_s, numbers)
+    # By columns and with map(): a year of hours is to be there within some tens of milliseconds.
+    histograms = [packed or b"" for packed in table["laf"].tolist()]
+    return list(
+        map(
+            NoiseHour,
+            *_names_and_times(table, sources),
+            *(rounded(table[key]) for key in _LEVELS),
+            *(table[key].tolist() for key in (*_SHARES, "seconds", "ln_from")),
+            [PackedInts(packed[: len(packed) // 2]) for packed in histograms],
+            [PackedInts(packed[len(packed) // 2 :]) for packed in histograms],
+            [msgspec.json.decode(text) if text else {} for text in table["excluded_s"].tolist()],
+            table["revision"].tolist(),
+        )
+    )
 
 
 def read_water(
     connection: Connection, sources: Sources, start_s: int, end_s: int, numbers: Sequence[int] | None
 ) -> list[WaterHour]:
     """Return the newest revision of each hour row of a range."""
-    names = sources.names
-    return [
-        WaterHour(names[source][0], names[source][1], utc(t_s), volume_l, readings, flags, revision)
-        for source, t_s, revision, volume_l, readings, flags in _read(
-            connection, "water_hour", ", ".join(_WATER), start_s, end_s, numbers
-        )
-    ]
+    table = _read(connection, "water_hour", _WATER, start_s, end_s, numbers)
+    values = (table[key].tolist() for key in (*_WATER, "revision"))
+    return list(map(WaterHour, *_names_and_times(table, sources), *values))
 
 
-def _noise_hour(name: tuple[str, str], row: tuple[Any, ...]) -> NoiseHour:
-    (_, t_s, revision, laeq, l5, l10, l50, l90, l95, top, bottom, sd,
-     valid_s, valid_share, measured_s, seconds, ln_from, bins, counts, excluded) = row  # fmt: skip
-    return NoiseHour(
-        name[0], name[1], utc(t_s), laeq, l5, l10, l50, l90, l95, top, bottom, sd, valid_s, valid_share, measured_s,
-        seconds, ln_from, PackedInts(bins), PackedInts(counts),
-        {} if excluded == "{}" else msgspec.json.decode(excluded), revision,
-    )  # fmt: skip
+def _packed_histogram(row: NoiseHour) -> bytes | None:
+    if not row.laf_bins:
+        return None
+    return PackedInts.of(row.laf_bins).data + PackedInts.of(row.laf_counts).data
+
+
+def _names_and_times(
+    table: dict[str, np.ndarray], sources: Sources
+) -> tuple[list[str], list[str], list[datetime]]:
+    names = [sources.names[number] for number in table["source"].tolist()]
+    return [name[0] for name in names], [name[1] for name in names], [utc(t) for t in table["t_s"].tolist()]
 
 
 def _read(
-    connection: Connection, table: str, columns: str, start_s: int, end_s: int, numbers: Sequence[int] | None
-) -> list[tuple[Any, ...]]:
-    if numbers is not None and not numbers:
-        return []
-    chosen = "" if numbers is None else f"AND source IN ({', '.join(map(str, numbers))})"
-    return connection.rows(
-        f"SELECT source, t_s, revision, {columns} FROM {table} WHERE t_s >= $start AND t_s < $end {chosen} "
-        "ORDER BY t_s, source",
+    connection: Connection, table: str, columns: Sequence[str], start_s: int, end_s: int,
+    numbers: Sequence[int] | None,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    chosen = "" if numbers is None else f"AND source IN ({', '.join(map(str, numbers or [-1]))})"
+    return connection.columns(
+        f"SELECT source, t_s, revision, {', '.join(columns)} FROM {table} "
+        f"WHERE t_s >= $start AND t_s < $end {chosen} ORDER BY t_s, source",
         {"start": start_s, "end": end_s},
     )
 

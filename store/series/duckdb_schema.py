@@ -18,7 +18,7 @@ _HOUR_COLUMNS: Final = """
     laeq_db FLOAT, l5_db FLOAT, l10_db FLOAT, l50_db FLOAT, l90_db FLOAT, l95_db FLOAT,
     lafmax_db FLOAT, lafmin_db FLOAT, sd_db FLOAT,
     valid_s DOUBLE NOT NULL, valid_share DOUBLE NOT NULL, measured_s DOUBLE NOT NULL, seconds INTEGER NOT NULL,
-    ln_from VARCHAR NOT NULL, laf_bins BLOB NOT NULL, laf_counts BLOB NOT NULL, excluded_s VARCHAR NOT NULL"""
+    ln_from VARCHAR NOT NULL, laf BLOB, excluded_s VARCHAR"""
 _WATER_HOUR_COLUMNS: Final = """
     source INTEGER NOT NULL, t_s BIGINT NOT NULL, revision INTEGER NOT NULL,
     volume_l DOUBLE, readings INTEGER NOT NULL, flags INTEGER NOT NULL"""

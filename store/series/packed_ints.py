@@ -13,8 +13,8 @@ class PackedInts(Sequence[int]):
 
     __slots__ = ("_data",)
 
-    def __init__(self, data: bytes | bytearray = b"") -> None:
-        self._data = bytes(data)
+    def __init__(self, data: bytes = b"") -> None:
+        self._data = data
 
     @classmethod
     def of(cls, values: Iterable[int]) -> PackedInts:
