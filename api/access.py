@@ -66,6 +66,8 @@ OPERATIONS: Final[Mapping[str, Access]] = {
     "get_noise_hours": READERS,
     "get_noise_days": READERS,
     "get_noise_trend": READERS,
+    "get_noise_profile": READERS,
+    "get_noise_spectrum": READERS,
     "get_water_today": READERS,
     "get_water_hours": READERS,
     "get_water_days": READERS,

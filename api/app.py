@@ -18,7 +18,7 @@ from api.guard import CSRF_HEADER, Who, guard
 from api.headers import BodyLimit, SecurityHeaders
 from api.pages import Pages
 from api.present import PresentBoard
-from api.routes import alerts, health, live, noise, records, session, sites, water
+from api.routes import alerts, health, live, noise, patterns, records, session, sites, water
 from api.throttle import LoginThrottle
 from api.version import VERSION
 
@@ -49,6 +49,7 @@ def create_app(context: ApiContext) -> FastAPI:
     app.state.throttle = LoginThrottle()
     app.state.present = PresentBoard(context.series)
     app.state.sites = TimedCache(1.0)
+    app.state.days = TimedCache(20.0, most=200)
     app.state.trends = TimedCache(30.0)
     app.state.water = TimedCache(10.0)
     problems.install(app)
@@ -67,7 +68,7 @@ def _api() -> APIRouter:
     guarded = APIRouter(dependencies=[Depends(guard)])
     guarded.include_router(health.router)
     versioned = APIRouter(prefix=_PREFIX)
-    for module in (session, sites, noise, water, alerts, live, records):
+    for module in (session, sites, noise, patterns, water, alerts, live, records):
         versioned.include_router(module.router)
     versioned.add_api_route(
         "/openapi.json", get_openapi, methods=["GET"], tags=["health"], summary="This document",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import mimetypes
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 WEB: Final = Path(__file__).parent / "web"
-_PLACE: Final = "__ASSETS__"
+_PLACE: Final = b"__ASSETS__"
 """What the root files write where the digest's folder belongs."""
+_LIST: Final = b"__FILES__"
+"""What the service worker writes where the list of all files belongs."""
 _ROOT_FILES: Final = ("index.html", "sw.js", "manifest.webmanifest")
 _TYPES: Final = {
     ".js": "text/javascript", ".mjs": "text/javascript", ".webmanifest": "application/manifest+json",
@@ -46,19 +49,20 @@ class Pages:
         raw = {
             path.relative_to(folder).as_posix(): path.read_bytes()
             for path in sorted(folder.rglob("*"))
-            if path.is_file()
+            if path.is_file() and path.suffix != ".md"
         }
         summed = hashlib.sha256()
         for name, body in raw.items():
             summed.update(f"{name}\0{len(body)}\0".encode() + body)
         self.digest = summed.hexdigest()[:16]
         self.prefix = f"/assets/{self.digest}"
+        self._assets = {name: _file(name, body) for name, body in raw.items() if name not in _ROOT_FILES}
+        files = json.dumps([f"{self.prefix}/{name}" for name in self._assets if not name.endswith(".txt")])
         self._root = {
-            name: _file(name, raw[name].replace(_PLACE.encode(), self.prefix.encode()))
+            name: _file(name, raw[name].replace(_PLACE, self.prefix.encode()).replace(_LIST, files.encode()))
             for name in _ROOT_FILES
             if name in raw
         }
-        self._assets = {name: _file(name, body) for name, body in raw.items() if name not in _ROOT_FILES}
 
     def root(self, request: Request, name: str) -> Response:
         """Answer with a file of the root; browsers ask for it anew each time."""

@@ -36,6 +36,7 @@ class LimitOut(Out):
     standard: str = Field(examples=["GB 3096-2008"])
     clause: str = Field(examples=["5.1, table 1"])
     verified: Literal["V", "C", "K"]
+    quiet: Label | None = Field(default=None, description="The quiet period that lowers the limit just now.")
 
 
 class LimitRowOut(Out):
@@ -65,6 +66,7 @@ def limit_out(limit: Limit) -> LimitOut:
     return LimitOut(
         value_db=limit.value_db, period=limit.period, since=limit.since, until=limit.until,
         standard=limit.standard, clause=limit.clause, verified=limit.verified,
+        quiet=Label(zh=limit.quiet_zh, en=limit.quiet_en) if limit.quiet_zh else None,
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from analysis.days import NoiseDay, PeriodLevel, noise_days
+from analysis.exclusions import spans_of
 from analysis.limits import site_clock
 from api import registry_reads as reads
 from api.cache import TimedCache
@@ -165,7 +166,7 @@ def get_noise_series(
     step_s: Annotated[int | None, Query(ge=1, le=86_400, description="Step; chosen for the range without it.")] = None,
 ) -> Response:  # fmt: skip
     """Return energetic averages and highest LAFmax per step, with the limit's line over the range."""
-    row, measured = _site_and_device(context, site, device)
+    row, measured = site_and_device(context, site, device)
     span = range_of(start, end, context.clock.now(), usual=_DAY, longest=timedelta(days=400))
     step = (
         max(step_s or 0, step_for(span.seconds))
@@ -196,7 +197,7 @@ def get_noise_seconds(
     limit: Annotated[int, Query(ge=1, le=_SECONDS_PAGE)] = 3600,
 ) -> Response:  # fmt: skip
     """Return a page of seconds, invalid ones included; ask for the next one with ``start`` = ``next``."""
-    _, measured = _site_and_device(context, site, device)
+    _, measured = site_and_device(context, site, device)
     span = range_of(start, end, context.clock.now(), usual=timedelta(minutes=10), longest=timedelta(days=31))
     table = context.series.noise_seconds(site, device, span.start, span.end, limit=limit + 1)
     return _json({**_head(measured), **_seconds_page(table, limit)})
@@ -207,7 +208,7 @@ def get_noise_hours(
     context: Context, site: SiteName, device: DeviceName, start: Start = None, end: End = None
 ) -> HoursOut:
     """Return whole hours. Up to 50 hours are computed from what is stored at this moment."""
-    row, measured = _site_and_device(context, site, device)
+    row, measured = site_and_device(context, site, device)
     now = context.clock.now()
     span = range_of(start, end, now, usual=_DAY, longest=timedelta(days=100))
     since, until = whole_hours(span.start, span.end)
@@ -220,19 +221,31 @@ def get_noise_hours(
 
 @router.get("/days", summary="Days and nights: Ld, Ln and verdicts", responses=documented(401, 404, 422, 503))
 def get_noise_days(
-    context: Context, site: SiteName, device: DeviceName,
+    request: Request, context: Context, site: SiteName, device: DeviceName,
     first: FirstDay = None, last: LastDay = None,
 ) -> DaysOut:  # fmt: skip
     """Return Ld and Ln of each date with their verdict by GB 3096-2008. A night belongs to the date it begins on."""
-    row, measured = _site_and_device(context, site, device)
+    row, measured = site_and_device(context, site, device)
     clock, now = site_clock(row), context.clock.now()
     since, until = dates_of(first, last, clock.local(now).date(), usual_days=30, longest_days=400)
-    days = noise_days(context.series, clock, row, device, since, until, now=now)
+    cache = request.app.state.days
+    assert isinstance(cache, TimedCache)
+    days = cache.get((site, device, since, until), lambda: _days(context, row, device, since, until))
     return DaysOut(
         site=site, device=device, indicative=not measured.type_approved,
         day_limit=limit_row_out(days[-1].day.limit), night_limit=limit_row_out(days[-1].night.limit),
         days=[_day_out(one) for one in days],
     )  # fmt: skip
+
+
+def _days(context: ApiContext, site: Site, device: str, first: date, last: date) -> list[NoiseDay]:
+    clock = site_clock(site)
+    start, end = clock.midnight(first), clock.midnight(last + 2 * _DAY)
+    with context.registry.reader() as session:
+        left_out = spans_of(session, context.series, site.name, start, end)
+    return noise_days(
+        context.series, clock, site, device, first, last, now=context.clock.now(), exclusions=left_out
+    )
 
 
 @router.get("/trend", summary="The quarter's last 24 hours in small", responses=documented(401, 404, 503))
@@ -267,7 +280,8 @@ def _trend(
     return sorted(loudest.items()), start, end
 
 
-def _site_and_device(context: ApiContext, site: str, name: str) -> tuple[Site, Device]:
+def site_and_device(context: ApiContext, site: str, name: str) -> tuple[Site, Device]:
+    """Return a site and its device or raise the problem "not found"."""
     with context.registry.reader() as session:
         return reads.one_site(session, site), reads.one_device(session, site, name)
 

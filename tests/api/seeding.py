@@ -8,14 +8,14 @@ from functools import cache
 
 import numpy as np
 
-from contract.messages import DeviceStatus, EdgeEvent, NoiseSecond, WaterReading
+from contract.messages import DeviceStatus, EdgeEvent, NoiseMinute, NoiseSecond, WaterReading
 from store.registry import quarantine
 from store.registry.database import Registry
 from store.registry.device_state import StatusReport, record_statuses
 from store.registry.models import Alert, AlertTransition, Rule, User, UserSite
 from store.registry.provisioning import add_device, add_meter, add_site
 from store.registry.users import hash_password
-from store.series.interface import Entry, SeriesStore
+from store.series.interface import Entry, NoiseHour, SeriesStore
 
 NOW = datetime(2026, 3, 2, 14, 5, 20, tzinfo=UTC)
 """22:05:20 in Beijing: five minutes into the night."""
@@ -49,6 +49,54 @@ def seed_series(series: SeriesStore) -> None:
         for meter in range(METERS):
             assert not series.write(list(water_entries(site, meter))).rejected
         series.write(list(_events(site, devices[0][0])))
+    seed_months(series)
+
+
+def seed_months(series: SeriesStore, days: int = 120) -> None:
+    """Write stored hours of the months before, and minutes of spectra and sound events of the last hours."""
+    random = np.random.default_rng(7)
+    first = datetime(2026, 3, 1, 12, tzinfo=UTC) - timedelta(days=days)
+    for device, base in (("dong-men", 48.0), ("zhong-ting", 42.0)):
+        rows = [
+            _stored_hour(device, first + timedelta(hours=n), base, random)
+            for n in range(days * 24)
+            if not 600 <= n < 650
+        ]
+        series.write_rollups(rows, [])
+        minutes = []
+        for n in range(90):
+            t = NOW.replace(second=0) - timedelta(minutes=n + 1)
+            bands = tuple(round(62.0 - 1.4 * abs(i - 6) + float(random.normal(0, 0.5)), 1) for i in range(30))
+            minutes.append(
+                NoiseMinute(
+                    seq=600_000 + n,
+                    t=t,
+                    laf_bins=(450, 460),
+                    laf_counts=(20, 40),
+                    first_band=14,
+                    bands_db=bands,
+                )
+            )
+        assert not series.write([Entry(OWN_SITE, device, one, one.t) for one in minutes]).rejected
+    events = [
+        EdgeEvent(
+            seq=700_000 + n, t=NOW - timedelta(hours=1 + n), kind="sound_event",
+            detail={"duration_s": 8.4 + n, "lafmax_db": 71.2 - n, "lae_db": 78.0, "background_db": 44.1},
+        )
+        for n in range(5)
+    ]  # fmt: skip
+    series.write([Entry(OWN_SITE, "dong-men", one, one.t) for one in events])
+
+
+def _stored_hour(device: str, t: datetime, base: float, random: np.random.Generator) -> NoiseHour:
+    local = (t.hour + 8) % 24
+    level = base - (8.0 if local < 6 or local >= 22 else 0.0) + (3.0 if local in (8, 18) else 0.0)
+    level += float(random.normal(0.0, 1.3)) + (3.5 if t.weekday() == 4 and local in (22, 23) else 0.0)
+    bins = [round(level * 10) + offset for offset in range(-40, 60, 5)]
+    return NoiseHour(
+        OWN_SITE, device, t, level, level + 5, level + 3.5, level - 0.5, level - 3, level - 4, level + 16, level - 7,
+        2.5, 3600.0, 1.0, 3600.0, 3600, "histogram", bins, [180] * len(bins),
+    )  # fmt: skip
 
 
 def noise_entries(site: str, device: str, *, seed: int) -> Iterator[Entry]:

@@ -27,7 +27,13 @@ def test_every_operation_is_documented(app: FastAPI) -> None:
 def test_every_error_code_is_documented_and_has_words_in_the_page() -> None:
     raised = set(re.findall(r"ApiProblem\(\s*\d+,\s*\"([a-z_]+)\"", SOURCES)) | set(CODES.values())
     assert {"csrf", "wrong_password", "store_unavailable"} <= raised
-    for code in raised - {"bad_request", "conflict", "unsupported_media_type", "too_many_requests", "unavailable"}:
+    for code in raised - {
+        "bad_request",
+        "conflict",
+        "unsupported_media_type",
+        "too_many_requests",
+        "unavailable",
+    }:
         assert f"| `{code}` |" in DOC, code
 
 

@@ -276,8 +276,8 @@ def test_the_live_chart_draws_each_second(visitor: Visitor, served: Served) -> N
         visitor.go("#/site/jing-yuan/noise/dong-men/live")
         settle(visitor)
         chart = page.locator("[data-testid=level-chart]")
-        before = chart.get_attribute("data-points")
-        expect(chart).not_to_have_attribute("data-points", before)
+        expect(chart).to_have_attribute("data-last", re.compile("^2026-03-02T14:0"))
+        expect(chart).not_to_have_attribute("data-last", chart.get_attribute("data-last") or "")
         page.hover("[data-testid=level-chart] canvas")
         expect(page.locator(".tip")).to_contain_text("等效声级")
 
@@ -298,6 +298,69 @@ def test_the_chart_zooms_and_tells_values_without_markup(visitor: Visitor, serve
     page.keyboard.up("Control")
     page.wait_for_timeout(100)
     visitor.shoot("zoomed-zh-1440")
+
+
+def test_the_year_is_walked_with_the_arrow_keys_and_leads_to_a_day(visitor: Visitor, served: Served) -> None:
+    page = visitor.page
+    visitor.log_in()
+    visitor.go("#/site/jing-yuan/patterns")
+    calendar = page.locator("[data-testid=calendar]")
+    calendar.scroll_into_view_if_needed()
+    expect(calendar.locator("svg")).to_have_attribute("aria-label", re.compile("夜间达标 .* 天"))
+    calendar.focus()
+    for key in ("ArrowLeft", "ArrowLeft", "ArrowUp"):
+        page.keyboard.press(key)
+    expect(page.locator(".calendar-told")).to_contain_text(
+        re.compile(r"2026年2月15日；昼间 \d\d\.\d dB 达标；夜间")
+    )
+    expect(page.locator("[data-testid=profile-chart][data-ready=yes] canvas")).to_be_visible()
+    expect(page.locator("[data-testid=spectrum-chart][data-ready=yes] canvas")).to_be_visible()
+    expect(page.locator("[data-testid=events] tbody tr").first).to_contain_text("声事件")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/#/site/jing-yuan/noise/dong-men/day-2026-02-15")
+
+
+def test_a_phone_without_a_connection_keeps_the_alerts_and_what_is_taken_up(
+    browser: Browser, served: Served
+) -> None:
+    with visiting(browser, served, width=360, service_workers="allow") as visitor:
+        page = visitor.page
+        visitor.log_in("manager")
+        page.evaluate("navigator.serviceWorker.ready")
+        page.reload()  # now under the worker, which keeps what is shown
+        expect(page.locator("[data-testid=alert-row]")).to_have_count(2)
+        expect(page.locator("[data-testid=site-level]")).to_be_visible()
+        page.context.set_offline(True)
+        served.context.live._loop.call_soon_threadsafe(served.context.live._close_all)
+        page.reload()
+        expect(page.locator("[data-testid=kept-banner]")).to_contain_text("没有网络")
+        row = page.locator("[data-testid=alert-row]").filter(has_text="东门")
+        row.locator("[data-testid=ack-button]").click()
+        expect(row.locator("[data-testid=ack-waiting]")).to_have_text("已记下，联网后自动发送")
+        page.reload()  # and it is kept over a restart of the page
+        expect(row.locator("[data-testid=ack-waiting]")).to_be_visible()
+        page.context.set_offline(False)
+        expect(row).to_contain_text("manager 处理", timeout=30_000)
+        expect(page.locator("[data-testid=kept-banner]")).to_be_hidden()
+        page.click("[data-testid=user-menu] summary")
+        page.click("[data-testid=logout]")
+        page.wait_for_selector("[data-testid=login-form]")
+        assert page.evaluate("caches.keys().then(names => names.includes('data'))") is False
+        visitor.watched.complaints.clear()  # of the requests without a connection
+
+
+def test_the_page_can_be_installed(served: Served) -> None:
+    import httpx
+
+    with httpx.Client(base_url=served.address) as client:
+        manifest = client.get("/manifest.webmanifest")
+        assert manifest.headers["content-type"].startswith("application/manifest+json")
+        body = manifest.json()
+        assert body["display"] == "standalone" and body["start_url"] == "/"
+        for icon in body["icons"]:
+            assert client.get(icon["src"]).status_code == 200, icon
+        worker = client.get("/sw.js")
+        assert worker.headers["cache-control"] == "no-cache" and "__" not in worker.text
 
 
 def test_a_link_leads_to_the_same_view(browser: Browser, served: Served) -> None:

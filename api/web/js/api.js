@@ -5,6 +5,7 @@ import { t, tOr } from "./i18n.js";
 const BASE = "/api/v1";
 let csrfToken = "";
 let onLoggedOut = () => {};
+let onKept = () => {};
 
 /** A request that failed: `code` is the API's, or "offline". */
 export class ApiError extends Error {
@@ -24,6 +25,11 @@ export function setCsrfToken(token) {
 /** Say what happens when the session turns out to be over. */
 export function whenLoggedOut(handler) {
   onLoggedOut = handler;
+}
+
+/** Say what happens when an answer is an older one that the browser kept (its time), or is the server's (null). */
+export function whenKept(handler) {
+  onKept = handler;
 }
 
 /** GET an answer; `query` values that are null are left out. */
@@ -51,6 +57,8 @@ async function request(method, path, body, signal) {
     if (error.name === "AbortError") throw error;
     throw new ApiError(0, "offline", String(error));
   }
+  const kept = answer.headers.get("X-Kept-Since");
+  if (method === "GET") onKept(kept === null ? null : Date.parse(kept) || 0);
   if (answer.status === 204) return null;
   if (answer.ok) return answer.json();
   throw await failure(answer, path);

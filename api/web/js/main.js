@@ -7,6 +7,7 @@ import { closeLive, openLive } from "./live.js";
 import { frame } from "./parts/frame.js";
 import { failure, toast } from "./parts/states.js";
 import { go, here } from "./router.js";
+import { installWorker } from "./worker.js";
 import { forgetUser, isOfficial, loadUser, user } from "./session.js";
 import { login } from "./views/login.js";
 import { overview } from "./views/overview.js";
@@ -27,6 +28,8 @@ const VIEWS = {
 };
 
 async function start() {
+  const linked = new URLSearchParams(location.search).get("alert");
+  if (linked && /^\d+$/.test(linked)) history.replaceState(null, "", `/#/alerts/${linked}`);
   setLanguage(keptLanguage() ?? "zh");
   whenLoggedOut(() => {
     if (!user()) return;
@@ -41,6 +44,7 @@ async function start() {
   }
   if (user()) showFrame();
   else showLogin();
+  installWorker();
 }
 
 function showLogin(note = "") {

@@ -2,6 +2,7 @@
 
 import { get, send, setCsrfToken } from "./api.js";
 import { setClock } from "./clock.js";
+import { forgetKept } from "./worker.js";
 
 let me = null;
 
@@ -37,11 +38,13 @@ export async function logout() {
   } catch (error) {
     if (error.status !== 401) throw error;
   }
+  forgetKept();
   take(null);
 }
 
 /** Forget the user because the server did. */
 export function forgetUser() {
+  forgetKept();
   take(null);
 }
 

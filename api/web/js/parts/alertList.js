@@ -4,6 +4,7 @@ import { get } from "../api.js";
 import { every, fill, h } from "../dom.js";
 import { t } from "../i18n.js";
 import { live } from "../live.js";
+import { outbox } from "../outbox.js";
 import { alertRow } from "./alerts.js";
 import { empty, failure, loading } from "./states.js";
 
@@ -30,6 +31,7 @@ export function alertList({ site = null, showSite = true, signal, zone = () => "
     }
     show(place, rows, items, (one) => alertRow(one, { showSite, timezone: zone(one.site), changed: load }));
   };
+  outbox.addEventListener("changed", ({ detail }) => detail.sent + detail.refused > 0 && load(), { signal });
   let waiting = 0;
   const soon = () => {
     clearTimeout(waiting);

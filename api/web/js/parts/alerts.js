@@ -1,11 +1,11 @@
 // Alerts as people read them: what, where, since when, what to do; and "I'm on it".
 
-import { send } from "../api.js";
 import { now } from "../clock.js";
 import { fill, h } from "../dom.js";
 import { duration, level, moment, number } from "../format.js";
 import { label, t, tOr } from "../i18n.js";
 import { path } from "../router.js";
+import { acknowledgeSoon, isWaiting } from "../outbox.js";
 import { mayAcknowledge } from "../session.js";
 import { icon } from "./icons.js";
 import { indicativeMark } from "./level.js";
@@ -71,6 +71,8 @@ export function alertState(alert) {
 /** One tap to take an alert up, and a note for who wants to leave one. */
 export function acknowledgement(alert, changed) {
   const place = h("div", { class: "ack" });
+  const wait = () => fill(place, h("p", { class: "ack-waiting", data: { testid: "ack-waiting" } }, icon("check"), t("alert.waiting")));
+  if (isWaiting(alert.id)) return wait();
   const note = h("textarea", {
     id: `note-${alert.id}`, rows: 2, maxlength: 180, placeholder: t("alert.note_hint"), data: { testid: "ack-note" },
   });
@@ -87,9 +89,10 @@ export function acknowledgement(alert, changed) {
   act.addEventListener("click", async () => {
     act.disabled = more.disabled = true;
     try {
-      const answer = await send("POST", `/alerts/${alert.id}/acknowledge`, { note: note.value.trim() || null });
-      toast(t("alert.acknowledged", { what: alertTitle(alert) }));
-      changed(answer);
+      const answer = await acknowledgeSoon(alert.id, note.value.trim() || null);
+      toast(t(answer ? "alert.acknowledged" : "alert.waiting", { what: alertTitle(alert) }));
+      if (answer) changed(answer);
+      else wait();
     } catch (error) {
       toast(error.message, "bad");
       act.disabled = more.disabled = false;

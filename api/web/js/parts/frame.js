@@ -1,11 +1,12 @@
 // The frame around every view: product, ways, clock of the data, connection, language, user.
 
-import { get, send } from "../api.js";
+import { get, send, whenKept } from "../api.js";
 import { clockSpeed, now } from "../clock.js";
 import { every, fill, h, setText } from "../dom.js";
 import { clockTime, dateWords } from "../format.js";
 import { language, setLanguage, t } from "../i18n.js";
 import { live, liveState } from "../live.js";
+import { outbox, sendWaiting } from "../outbox.js";
 import { path } from "../router.js";
 import { isOfficial, logout, user } from "../session.js";
 import { icon } from "./icons.js";
@@ -33,9 +34,11 @@ export function frame({ language: languageChanged, loggedOut }) {
       h("div", { class: "top-user" }, languageSwitch(languageChanged), userMenu(loggedOut, signal)),
     ),
     user().demo && h("p", { class: "banner" }, t("frame.demo")),
+    keptBanner(),
     content,
     h("footer", { class: "foot" }, h("p", {}, t("frame.indicative_note")), h("p", {}, t("frame.not_a_finding"))),
   );
+  followOutbox(signal);
   const count = () => countAlerts(ways.badge, signal);
   live.addEventListener("alert", count, { signal });
   live.addEventListener("resync", count, { signal });
@@ -49,6 +52,28 @@ export function frame({ language: languageChanged, loggedOut }) {
       ways.mark(way);
     },
   };
+}
+
+/** A line that says so while what is shown is older, because there is no connection. */
+function keptBanner() {
+  const banner = h("p", { class: "banner", role: "status", hidden: true, data: { testid: "kept-banner" } });
+  whenKept((since) => {
+    banner.hidden = since === null;
+    if (since !== null) setText(banner, t("frame.kept", { time: since ? clockTime(since, ZONE) : "–" }));
+  });
+  return banner;
+}
+
+/** Send waiting acknowledgements when there is a connection again. */
+function followOutbox(signal) {
+  const back = () => liveState() === "live" && sendWaiting();
+  live.addEventListener("state", back, { signal });
+  addEventListener("online", sendWaiting, { signal });
+  outbox.addEventListener("changed", ({ detail }) => {
+    if (detail.sent) toast(t("alert.sent_later", { n: detail.sent }));
+    if (detail.refused) toast(t("alert.refused_later", { n: detail.refused }), "bad");
+  }, { signal });
+  back();
 }
 
 function skip(event, content) {

@@ -7,6 +7,7 @@ import { level, moment, percent } from "../format.js";
 import { label, t } from "../i18n.js";
 import { latestLevels, live } from "../live.js";
 import { path, rewrite } from "../router.js";
+import { fromLocal } from "../zone.js";
 import { indicativeMark, levelBar, liveLevel, marginWords, stateMark } from "./level.js";
 import { Strip } from "./sparkline.js";
 import { empty, failure, loading } from "./states.js";
@@ -17,9 +18,9 @@ const RANGES = { live: [10 * 60, 0], "1h": [HOUR_S, 10], "6h": [6 * HOUR_S, 30],
 const STRIP_S = 300;
 
 /** The noise part of a quarter's page. It has node and take(site). */
-export function noisePanel(site, { device, range, at, signal }) {
+export function noisePanel(site, { device, range, signal }) {
   const state = {
-    site, signal, rows: new Map(), range: range in RANGES ? range : "24h", at: at ?? null,
+    site, signal, rows: new Map(), range: range in RANGES ? range : "24h", fixed: fixedRange(range, site.timezone),
     device: site.levels.some((one) => one.device === device) ? device : (site.worst?.device ?? site.levels[0]?.device ?? null),
   };
   if (!state.device) return { node: empty(t("noise.no_devices"), t("noise.no_devices_hint")), take() {} };
@@ -27,7 +28,7 @@ export function noisePanel(site, { device, range, at, signal }) {
   const course = h("div", { class: "course" });
   const select = (name) => {
     state.device = name;
-    state.at = null;
+    state.fixed = null;
     for (const [key, row] of state.rows) row.node.setAttribute("aria-pressed", String(key === name));
     showCourse(course, state);
   };
@@ -41,6 +42,16 @@ export function noisePanel(site, { device, range, at, signal }) {
       for (const one of next.levels) state.rows.get(one.device)?.take(one);
     },
   };
+}
+
+/** The range of an address that names a moment (at-1772456720000) or a date (day-2026-03-01); else null. */
+function fixedRange(name, timezone) {
+  const [, kind, value] = /^(at|day)-([\d-]+)$/.exec(name ?? "") ?? [];
+  const middle = kind === "at" ? Number(value) : NaN;
+  if (Number.isFinite(middle)) return { name, start: middle - 90 * 60_000, end: middle + 90 * 60_000 };
+  const midnight = kind === "day" ? Date.parse(`${value}T00:00:00Z`) : NaN;
+  if (!Number.isFinite(midnight)) return null;
+  return { name, start: fromLocal(timezone, midnight), end: fromLocal(timezone, midnight + 30 * HOUR_S * 1000) };
 }
 
 function deviceRow(one, state, select) {
@@ -118,8 +129,8 @@ function showCourse(place, state) {
   const one = state.site.levels.find((item) => item.device === state.device);
   const ranges = Object.keys(RANGES).map((key) =>
     h("button", {
-      class: "choice", type: "button", "aria-pressed": String(key === state.range && !state.at), data: { range: key, testid: `range-${key}` },
-      on: { click: () => { state.range = key; state.at = null; showCourse(place, state); place.querySelector(`[data-range="${key}"]`)?.focus(); } },
+      class: "choice", type: "button", "aria-pressed": String(key === state.range && !state.fixed), data: { range: key, testid: `range-${key}` },
+      on: { click: () => { state.range = key; state.fixed = null; showCourse(place, state); place.querySelector(`[data-range="${key}"]`)?.focus(); } },
     }, t(`range.${key}`)));
   const canvas = h("div", { class: "chart chart-level", role: "img", "aria-label": t("noise.course", { device: label(one.label) }), data: { testid: "level-chart" } });
   const told = h("p", { class: "caption chart-words" });
@@ -129,7 +140,7 @@ function showCourse(place, state) {
       h("h3", {}, t("noise.course", { device: label(one.label) }), " ", one.indicative && indicativeMark()),
       h("div", { class: "choices", role: "group", "aria-label": t("noise.range") }, ranges)),
     h("div", { class: "chart-place" }, canvas, loading(1, "chart")), told, hours);
-  rewrite(path("site", state.site.name, "noise", state.device, state.at ? `at-${state.at}` : state.range), path("site", state.site.name));
+  rewrite(path("site", state.site.name, "noise", state.device, state.fixed?.name ?? state.range), path("site", state.site.name));
   draw({ place, canvas, told, hours, state, signal: mine.signal });
 }
 
@@ -141,7 +152,7 @@ async function draw({ canvas, told, hours, state, signal }) {
     const wanted = rangeOf(state);
     const query = { site: state.site.name, device: state.device, start: wanted.start.toISOString(), end: wanted.end.toISOString() };
     try {
-      const [series, byHour] = await Promise.all([get("/noise/series", query, signal), state.range === "live" && !state.at ? null : get("/noise/hours", query, signal)]);
+      const [series, byHour] = await Promise.all([get("/noise/series", query, signal), state.range === "live" && !state.fixed ? null : get("/noise/hours", query, signal)]);
       shown.series = series;
       shown.hours = byHour?.hours ?? [];
     } catch (error) {
@@ -168,16 +179,13 @@ async function draw({ canvas, told, hours, state, signal }) {
   await load();
   if (signal.aborted) return;
   const everyS = RANGES[state.range][1];
-  if (state.at) return;
+  if (state.fixed) return;
   if (everyS) every(refreshMs(everyS, 4), signal, load);
   else appendSeconds(state, shown, () => picture?.update(true), signal, canvas);
 }
 
 function rangeOf(state) {
-  if (state.at) {
-    const half = 90 * 60_000;
-    return { start: new Date(state.at - half), end: new Date(Math.min(state.at + half, now())) };
-  }
+  if (state.fixed) return { start: new Date(state.fixed.start), end: new Date(Math.min(state.fixed.end, now())) };
   const end = now();
   return { start: new Date(end - RANGES[state.range][0] * 1000), end: new Date(end) };
 }
@@ -204,6 +212,7 @@ function appendSeconds(state, shown, update, signal, canvas) {
     if (last && last.period === limit.period) last.end = series.end;
     else series.limits.push({ start: last?.end ?? series.start, end: series.end, period: limit.period, value_db: limit.value_db });
     canvas.dataset.points = String(series.t.length);
+    canvas.dataset.last = one.t;
     clearTimeout(due);
     due = setTimeout(update, 60);
   };

@@ -71,7 +71,8 @@ export function siteCard(site, signal) {
 
 /** The level against the limit in words. */
 export function againstWords(site) {
-  const limit = t(`limit.${site.limit.period}`, { db: level(site.limit.value_db).replace(".0", "") });
+  const db = level(site.limit.value_db).replace(".0", "");
+  const limit = site.limit.quiet ? t("limit.quiet", { name: label(site.limit.quiet), db }) : t(`limit.${site.limit.period}`, { db });
   const margin = marginWords(site.worst?.margin_db);
   return margin ? `${limit} · ${margin}` : limit;
 }

@@ -12,6 +12,7 @@ import { devicePanel } from "../parts/devicePanel.js";
 import { icon } from "../parts/icons.js";
 import { stateMark } from "../parts/level.js";
 import { noisePanel } from "../parts/noisePanel.js";
+import { patternsPanel } from "../parts/patternsPanel.js";
 import { againstWords } from "../parts/siteCard.js";
 import { failure, loading } from "../parts/states.js";
 import { waterPanel } from "../parts/waterPanel.js";
@@ -34,11 +35,11 @@ export function quarter({ parts, signal }) {
 
 function show(place, site, { section, device, range, signal }) {
   document.title = `${label(site.label)} · ${t("app.name")}`;
-  const at = range?.startsWith("at-") ? Number(range.slice(3)) || null : null;
-  const noise = noisePanel(site, { device, range, at, signal });
+  const noise = noisePanel(site, { device, range, signal });
   const head = headOf(site);
   const sections = {
     noise: part("noise", t("noise.title"), noise.node),
+    patterns: part("patterns", t("patterns.title"), patternsPanel(site, { device, signal }).node),
     water: part("water", t("water.title"), waterPanel(site, { signal }).node),
     alerts: part("alerts", t("alert.open_title"), [
       alertList({ site: site.name, showSite: false, signal, zone: () => site.timezone, withPending: true }),
