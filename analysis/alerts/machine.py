@@ -93,10 +93,11 @@ def decide(alert: Standing | None, seen: Observation, now: datetime, timing: Tim
         return _begin(seen, now, timing) if seen.verdict == "breach" else NOTHING
     if alert.state in CLOSED:
         raise ValueError(f"the alert is {alert.state}: an observation belongs to an open alert or to none")
-    alert = _without_future(alert, now)
-    if alert.state == "pending":
-        return _on_pending(alert, seen, now, timing)
-    return _on_firing(alert, seen, now, timing)
+    present = _without_future(alert, now)
+    on_state = _on_pending if alert.state == "pending" else _on_firing
+    outcome = on_state(present, seen, now, timing)
+    # A time that was moved must be written down, or the next observation would find it in the future again.
+    return outcome if present == alert else replace(outcome, save=True)
 
 
 def withdraw(alert: Standing, reason: Reason, now: datetime) -> Outcome:

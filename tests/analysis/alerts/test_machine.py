@@ -131,6 +131,15 @@ def test_a_clock_that_steps_back_makes_nothing_wait_for_it() -> None:
     assert _steps(decide(rebased, BREACH, _after(5), TIMING)) == [("pending", "firing", "condition_held")]
 
 
+def test_what_a_clock_step_moves_is_written_down() -> None:
+    calm = decide(replace(_firing(), state="acknowledged"), CLEAR, _after(600), TIMING).alert
+    stepped = decide(calm, CLEAR, _after(0), TIMING)
+    assert stepped.save and stepped.alert is not None and stepped.alert.recovering_since == _after(0)
+    assert _steps(decide(stepped.alert, CLEAR, _after(10), TIMING)) == [
+        ("firing", "resolved", "condition_gone")
+    ]
+
+
 def test_the_worst_value_is_kept() -> None:
     worse = decide(_firing(), Observation("breach", 70.0, 55.0), _after(6), TIMING).alert
     calmer = decide(worse, CLEAR, _after(7), TIMING).alert
