@@ -81,8 +81,9 @@ def server_config(port: int, store: Path, server_hash: str, users: Sequence[Brok
         # Ingest stops reading while its queue is full; it is not cut off for that.
         "write_deadline": "60s",
         "jetstream": {"store_dir": str(store), "sync_interval": "10s"},
-        # The wait is long because ingest holds its acknowledgements while the store is away.
-        "mqtt": {"host": "127.0.0.1", "port": port, "ack_wait": "120s", "max_ack_pending": 2000},
+        # What an ingest that was killed had in its hands comes again after ack_wait, not at its reconnection. A store
+        # that is away for longer costs copies on the same connection, which ingest knows by their number.
+        "mqtt": {"host": "127.0.0.1", "port": port, "ack_wait": "10s", "max_ack_pending": 2000},
         "authorization": {
             "timeout": 5,
             "users": [
