@@ -66,8 +66,7 @@ class History:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             marked = json.loads(self._marker.read_text())
             return int(marked["next"]), int(marked["end"])
-        end = now - now % 60
-        return end - round(hours * 60) * 60, end
+        return now - now % 60 - round(hours * 60) * 60, now
 
     def _mark(self) -> None:
         self._marker.parent.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -12,6 +13,7 @@ import structlog
 from edge.sound.meter import SecondLengths, SoundLevelMeter
 from edge.sound.recorder import Recorder
 from edge.sound.sample_clock import SampleClock
+from edge.sound.second import MeteredSecond
 from edge.sound.sources.base import Gap, Sound, Source
 from edge.sound.wiring import HALF_ZERO_WARNING, half_zero
 
@@ -22,6 +24,7 @@ _HELD_S: Final = 1.0
 _JITTER_S: Final = 0.02
 _NEW_BEGINNING_S: Final = 86_400.0
 _GAP_EVENT_EVERY_S: Final = 60.0
+_SPANS: Final = 64
 
 
 class MeterMaker(Protocol):
@@ -47,7 +50,7 @@ class LiveListener:
         self._samples = 0
         self._gap: Gap | None = None
         self._lost_since: float | None = None
-        self._emitted_to = -math.inf
+        self._sent = _SentSeconds()
         self._tally = _GapTally(recorder)
         self._checked_wiring = False
 
@@ -59,7 +62,7 @@ class LiveListener:
             else:
                 self._take(item)
         if self._meter is not None:
-            self._recorder.seconds(self._meter.finish())
+            self._hand_over(self._meter.finish())
         self._tally.flush(self._now())
         self._recorder.finish()
 
@@ -88,14 +91,12 @@ class LiveListener:
         self._check_wiring(sound)
         self._discipline(len(sound.samples), ends)
         assert self._meter is not None  # made above
-        self._recorder.seconds(self._meter.push(sound.samples))
+        self._hand_over(self._meter.push(sound.samples))
         self._samples += len(sound.samples)
 
     def _begin(self, begins: float) -> None:
         start = math.floor(begins)
-        if start <= self._emitted_to:  # never a second twice, not even where the system's time was set back
-            start = int(self._emitted_to) + 1
-        offset = max(0, round((begins - start) * self._rate))
+        offset = round((begins - start) * self._rate)
         self._clock = SampleClock(self._rate, begins)
         self._clock.begin_second(-offset)
         self._samples = 0
@@ -109,7 +110,7 @@ class LiveListener:
             self._start_over(begins)
             return
         lost = gap.samples if gap.samples is not None else round(max(0.0, late_s - _JITTER_S) * self._rate)
-        self._recorder.seconds(self._meter.skip(lost))
+        self._hand_over(self._meter.skip(lost))
         self._samples += lost
         self._clock.skip(lost)
         self._meter.restart(held=not gap.lost and lost <= _HELD_S * self._rate)
@@ -118,10 +119,12 @@ class LiveListener:
 
     def _start_over(self, begins: float) -> None:
         if self._meter is not None:
-            done = self._meter.finish()
-            self._recorder.seconds(done)
-            self._emitted_to = self._meter.t - 1
+            self._hand_over(self._meter.finish())
+        self._sent.begin_span()
         self._begin(begins)
+
+    def _hand_over(self, seconds: list[MeteredSecond]) -> None:
+        self._recorder.seconds(second for second in seconds if self._sent.is_new(second.t))
 
     def _discipline(self, samples: int, ends: float) -> None:
         step = self._clock.observe(samples, ends)
@@ -138,6 +141,28 @@ class LiveListener:
             self._checked_wiring = True
             if half_zero(sound.samples):
                 log.warning("wiring fault", cause=HALF_ZERO_WARNING)
+
+
+class _SentSeconds:
+    """Which seconds have been sent: after the system's time was set back, none is sent a second time."""
+
+    def __init__(self) -> None:
+        self._spans: deque[tuple[int, int]] = deque(maxlen=_SPANS)
+        self._first: int | None = None
+        self._last = 0
+
+    def begin_span(self) -> None:
+        if self._first is not None:
+            self._spans.append((self._first, self._last))
+        self._first = None
+
+    def is_new(self, t: int) -> bool:
+        if any(first <= t <= last for first, last in self._spans):
+            return False
+        if self._first is None:
+            self._first = t
+        self._last = t
+        return True
 
 
 class _GapTally:

@@ -16,6 +16,7 @@ from contract.messages import Reading
 from edge.sound.history import History
 from edge.sound.instrument import Instrument
 from edge.sound.live import LiveListener
+from edge.sound.meter import SoundLevelMeter
 from edge.sound.pacing import wait_until
 from edge.sound.settings import FileSource, NoiseSettings, PortAudioSource, SceneSource, StdinSource
 from edge.sound.sources.base import Gap, Source
@@ -28,6 +29,8 @@ log = structlog.get_logger(__name__)
 _LATE_MOST_S: Final = 5.0
 """A scene that falls behind the clock by more than this much wall time leaves out what it could not measure."""
 _LATE_FOR_HISTORY_S: Final = 0.3
+_WARM_S: Final = 6
+"""As long as the slowest time weighting takes to settle."""
 _NO_RAIL: Final = math.inf
 """A scene is mixed in numbers that no converter limits."""
 
@@ -87,7 +90,7 @@ class Station:
         )
         t = math.ceil(self._now())
         history = self._history(settings, scene, t, stop)
-        meter = self._instrument.meter(scene.rate_hz, _NO_RAIL, start=t)
+        meter = self._warm_meter(scene, t)
         recorder = self._instrument.recorder(scene.rate_hz, self._emit)
         while wait_until(t + 1, self._clock, stop):
             self._scene_late_s = (self._now() - (t + 1)) / self._clock.speed
@@ -115,7 +118,7 @@ class Station:
         )  # fmt: skip
         if history.done:
             return None
-        meter = self._instrument.meter(scene.rate_hz, _NO_RAIL, start=history.next)
+        meter = self._warm_meter(scene, history.next)
         recorder = self._instrument.recorder(scene.rate_hz, self._emit)
 
         def work() -> None:
@@ -127,6 +130,13 @@ class Station:
         thread = threading.Thread(target=work, name="source-noise-history", daemon=True)
         thread.start()
         return thread
+
+    def _warm_meter(self, scene: SceneSound, t: int) -> SoundLevelMeter:
+        """Return a meter that has heard the seconds before ``t``: a restart goes on as if there had been none."""
+        meter = self._instrument.meter(scene.rate_hz, _NO_RAIL, start=t - _WARM_S)
+        for before in range(t - _WARM_S, t):
+            meter.push(scene.second(before))
+        return meter
 
     # -- a microphone ------------------------------------------------------------------------------------------
 

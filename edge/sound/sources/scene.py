@@ -7,20 +7,21 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from scipy.signal import resample_poly
 
 from edge.sound.curves import FloatArray
 from edge.sound.levels import energy_mean_db
 from edge.sound.meter import SoundLevelMeter
-from edge.sound.sources.scene_file import Event, Layer, load_scene
+from edge.sound.second import MeteredSecond
+from edge.sound.sources.scene_file import Event, Layer, load_scene, seconds_of_day
 from edge.sound.sources.sound_file import read_mono
 
-_SILENT_DB: Final = -60.0
+_METERED_AT_DB: Final = 120.0
 _DAYS_KEPT: Final = 4
 
 
@@ -65,48 +66,15 @@ class SceneSound:
         return mix
 
 
-class _Clips:
-    """Clips at the scene's rate, each read once, and their levels by the real meter."""
-
-    def __init__(self, folder: Path, rate_hz: int, full_scale_db: float) -> None:
-        self._folder = folder
-        self._full_scale_db = full_scale_db
-        self.rate_hz = rate_hz
-        self._read: dict[str, FloatArray] = {}
-
-    def samples(self, name: str) -> FloatArray:
-        if name not in self._read:
-            samples, rate = read_mono(self._folder / name)
-            if rate != self.rate_hz:
-                samples = resample_poly(samples, self.rate_hz, rate)
-            self._read[name] = samples - samples.mean()
-        return self._read[name]
-
-    def laeq_db(self, samples: FloatArray, *, looped: bool) -> float:
-        """Return the LAeq of a clip; of a loop in its steady state."""
-        heard = np.concatenate([samples, samples]) if looped else samples
-        skip = len(samples) if looped else 0
-        meter = SoundLevelMeter(self.rate_hz, full_scale_db=self._full_scale_db)
-        meter.push(heard[:skip])
-        meter.finish()
-        seconds = meter.push(heard[skip:]) + meter.finish()
-        return energy_mean_db([s.laeq_db for s in seconds], [s.measured_ms for s in seconds])
-
-    def lafmax_db(self, samples: FloatArray) -> float:
-        meter = SoundLevelMeter(self.rate_hz, full_scale_db=self._full_scale_db)
-        heard = np.concatenate([np.zeros(self.rate_hz), samples])
-        return max(second.lafmax_db for second in meter.push(heard) + meter.finish())
-
-
 class _LayerSound:
     def __init__(self, layer: Layer, clips: _Clips, key: str, zone: ZoneInfo) -> None:
         self._layer = layer
         self._zone = zone
         self._key = key
         self._rate = clips.rate_hz
-        self._loop = _seamless(clips.samples(layer.clip), round(layer.crossfade_s * clips.rate_hz))
-        measured = clips.laeq_db(self._loop, looped=True)
-        self._gain = 10 ** ((layer.laeq_db - measured) / 20)
+        clip = clips.looped(layer.clip, layer.crossfade_s)
+        self._loop = clip.samples
+        self._gain = 10 ** ((layer.laeq_db - clips.full_scale_db - clip.laeq_dbfs) / 20)
         self._shift = random.Random(key).randrange(len(self._loop))  # noqa: S311  # a seeded arrangement
 
     def add(self, mix: FloatArray, t: int) -> None:
@@ -153,12 +121,12 @@ class _EventSound:
         self._key = key
         self._zone = zone
         self._rate = clips.rate_hz
-        self._clip = _faded(clips.samples(event.clip), round(event.fade_s * clips.rate_hz))
+        clip = clips.single(event.clip, event.fade_s)
+        self._clip = clip.samples
         if event.lafmax_db is not None:
-            gain_db = event.lafmax_db - clips.lafmax_db(self._clip)
+            self._gain_db = event.lafmax_db - clips.full_scale_db - clip.lafmax_dbfs
         else:
-            gain_db = (event.laeq_db or 0.0) - clips.laeq_db(self._clip, looped=False)
-        self._gain_db = gain_db
+            self._gain_db = (event.laeq_db or 0.0) - clips.full_scale_db - clip.laeq_dbfs
         self._days: OrderedDict[tuple[int, date], list[_Occurrence]] = OrderedDict()
 
     def add(self, mix: FloatArray, t: int) -> None:
@@ -194,15 +162,71 @@ class _EventSound:
     def _starts(self, chance: random.Random) -> Iterator[float]:
         event = self._event
         if event.every_min is None:
-            for text in event.at:
-                hours, minutes, *seconds = (int(part) for part in text.split(":"))
-                yield hours * 3600 + minutes * 60 + (seconds[0] if seconds else 0)
+            yield from (float(seconds_of_day(text)) for text in event.at)
             return
         shortest, longest = (60 * minutes for minutes in event.every_min)
         at = event.starts_s + chance.uniform(0, longest)
         while at < event.ends_s:
             yield at
             at += chance.uniform(shortest, longest)
+
+
+@dataclass(frozen=True, slots=True)
+class _Clip:
+    """A recording at a scene's rate, made ready to be played, and its levels by the real meter, dB re full scale."""
+
+    samples: FloatArray
+    laeq_dbfs: float
+    lafmax_dbfs: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Clips:
+    """Where a scene's recordings are and at what rate they are wanted."""
+
+    folder: Path
+    rate_hz: int
+    full_scale_db: float
+
+    def looped(self, name: str, crossfade_s: float) -> _Clip:
+        return _looped(self.folder / name, self.rate_hz, round(crossfade_s * self.rate_hz))
+
+    def single(self, name: str, fade_s: float) -> _Clip:
+        return _single(self.folder / name, self.rate_hz, round(fade_s * self.rate_hz))
+
+
+@lru_cache(maxsize=256)
+def _looped(path: Path, rate_hz: int, crossfade: int) -> _Clip:
+    """Return a seamless loop; several stations of a process play the same ones."""
+    loop = _seamless(_samples(path, rate_hz), crossfade)
+    heard = _metered(np.concatenate([loop, loop]), rate_hz)[len(loop) // rate_hz :]
+    return _finished(loop, heard)
+
+
+@lru_cache(maxsize=256)
+def _single(path: Path, rate_hz: int, fade: int) -> _Clip:
+    clip = _faded(_samples(path, rate_hz), fade)
+    return _finished(clip, _metered(clip, rate_hz))
+
+
+def _finished(samples: FloatArray, heard: list[MeteredSecond]) -> _Clip:
+    samples.setflags(write=False)
+    laeq = energy_mean_db([s.laeq_db for s in heard], [s.measured_ms for s in heard])
+    return _Clip(samples, laeq - _METERED_AT_DB, max(s.lafmax_db for s in heard) - _METERED_AT_DB)
+
+
+def _metered(samples: FloatArray, rate_hz: int) -> list[MeteredSecond]:
+    meter = SoundLevelMeter(rate_hz, full_scale_db=_METERED_AT_DB, a_only=True)
+    return meter.push(samples) + meter.finish()
+
+
+def _samples(path: Path, rate_hz: int) -> FloatArray:
+    samples, own_rate_hz = read_mono(path)
+    if own_rate_hz != rate_hz:
+        from scipy.signal import resample_poly  # heavy, and not needed where rates agree
+
+        samples = np.asarray(resample_poly(samples, rate_hz, own_rate_hz), dtype=np.float64)
+    return samples - samples.mean()
 
 
 def _midnights(t: int, zone: ZoneInfo) -> Iterator[tuple[int, date]]:
