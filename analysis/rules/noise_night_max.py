@@ -11,6 +11,7 @@ from msgspec import Meta
 from analysis.alerts.machine import Observation
 from analysis.limits import night_max_limit, site_clock
 from analysis.rules.kinds import Decibels, RuleParams, RuleView, Sighting, World
+from analysis.rules.minutes import REPLAY_STEP, every_minute
 from analysis.standards import LimitRow
 from store.series.interface import NoiseWindow
 
@@ -53,6 +54,27 @@ class NoiseNightMaxRule:
                 window = None if wet else cache[params.window_s].get((rule.site, device.name))
                 seen = Observation("between") if wet else judge(window, night_max_limit(site), params)
                 yield Sighting(rule, device.name, seen)
+
+    def sources(self, rule: RuleView, world: World) -> list[str]:
+        """Return the site's noise devices."""
+        return [device.name for device in world.noise_devices(rule.site)]
+
+    def replay(
+        self, rule: RuleView, source: str, world: World, start: datetime, end: datetime
+    ) -> Iterator[tuple[datetime, Observation]]:
+        """Yield an observation a minute: the highest level of that minute."""
+        params = cast(NoiseNightMaxParams, rule.params)
+        site = world.sites[rule.site]
+        clock, limit = site_clock(site), night_max_limit(site)
+        for point in every_minute(world.series, rule.site, source, start, end):
+            at = point.t + REPLAY_STEP
+            if clock.period(point.t) == "night":
+                window = NoiseWindow(
+                    rule.site, source, point.laeq_db, point.lafmax_db, 60.0, point.valid_share, None
+                )
+                yield at, judge(window, limit, params)
+            else:
+                yield at, Observation("clear")
 
 
 def judge(window: NoiseWindow | None, limit: LimitRow, params: NoiseNightMaxParams) -> Observation:

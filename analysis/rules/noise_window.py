@@ -5,7 +5,7 @@ A short window over its limit is an alert, never a finding of non-compliance: GB
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, ClassVar, cast
@@ -13,9 +13,11 @@ from typing import Annotated, ClassVar, cast
 from msgspec import Meta
 
 from analysis.alerts.machine import Observation
+from analysis.energy import energy_mean
 from analysis.limits import Limit, present_limit
 from analysis.rules.kinds import Decibels, RuleParams, RuleView, Share, Sighting, World
-from store.series.interface import NoiseWindow
+from analysis.rules.minutes import REPLAY_STEP, REPLAY_STEP_S, every_minute
+from store.series.interface import LevelPoint, NoiseWindow
 
 
 class NoiseWindowParams(RuleParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,6 +58,41 @@ class NoiseWindowRule:
                     yield Sighting(
                         rule, device.name, judge(windows.get((rule.site, device.name)), dry, limit, params)
                     )
+
+    def sources(self, rule: RuleView, world: World) -> list[str]:
+        """Return the site's noise devices."""
+        return [device.name for device in world.noise_devices(rule.site)]
+
+    def replay(
+        self, rule: RuleView, source: str, world: World, start: datetime, end: datetime
+    ) -> Iterator[tuple[datetime, Observation]]:
+        """Yield an observation a minute: the window that ends with it, put together from minutes."""
+        params = cast(NoiseWindowParams, rule.params)
+        site = world.sites[rule.site]
+        steps = max(1, round(params.window_s / REPLAY_STEP_S))
+        recent: deque[LevelPoint] = deque()
+        limit: Limit | None = None
+        for point in every_minute(world.series, rule.site, source, start, end):
+            at = point.t + REPLAY_STEP
+            if limit is None or not limit.since <= point.t < limit.until:
+                limit = present_limit(site, point.t)
+                recent.clear()
+            recent.append(point)
+            while len(recent) > steps:
+                recent.popleft()
+            usable = min(at - limit.since, timedelta(seconds=params.window_s))
+            yield at, judge(_window(rule.site, source, recent, params), usable, limit, params)
+
+
+def _window(site: str, source: str, points: Sequence[LevelPoint], params: NoiseWindowParams) -> NoiseWindow:
+    with_level = [point for point in points if point.laeq_db is not None]
+    valid_s = sum(point.valid_share for point in with_level) * REPLAY_STEP_S
+    mean = energy_mean(
+        (point.laeq_db for point in with_level if point.laeq_db is not None),
+        [point.valid_share for point in with_level],
+    )
+    peak = max((point.lafmax_db for point in with_level if point.lafmax_db is not None), default=None)
+    return NoiseWindow(site, source, mean, peak, valid_s, valid_s / params.window_s, None)
 
 
 def judge(

@@ -82,6 +82,29 @@ class WaterContinuousRule:
             known = self._known[key] = _Known(last.t, version, judge(points, params))
         return known.seen
 
+    def sources(self, rule: RuleView, world: World) -> list[str]:
+        """Return the site's meters of the rule's roles."""
+        params = cast(WaterContinuousParams, rule.params)
+        return [meter.name for meter in world.meters.get(rule.site, ()) if meter.role in params.roles]
+
+    def replay(
+        self, rule: RuleView, source: str, world: World, start: datetime, end: datetime
+    ) -> Iterator[tuple[datetime, Observation]]:
+        """Yield an observation at every reading, and one of no data where a meter was silent too long."""
+        params = cast(WaterContinuousParams, rule.params)
+        window = timedelta(seconds=params.window_s + params.max_gap_s)
+        silent = timedelta(seconds=params.silent_s)
+        points = world.series.water_readings(rule.site, source, start - window, end)
+        first = 0
+        for last, point in enumerate(points):
+            while points[first].t < point.t - window:
+                first += 1
+            if point.t < start:
+                continue
+            if last > 0 and point.t - points[last - 1].t > silent:
+                yield points[last - 1].t + silent, Observation("no_data")
+            yield point.t, judge(points[first : last + 1], params)
+
 
 def judge(points: Sequence[WaterPoint], params: WaterContinuousParams) -> Observation:
     """Judge the window that ends with the newest of ``points`` (ascending in time). The value is L/h."""
