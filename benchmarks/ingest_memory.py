@@ -1,0 +1,72 @@
+"""Memory of the ingest process while it works through a backlog at the broker.
+
+``python -m benchmarks.ingest_memory [--messages 1000000]`` queues messages of one reading at the broker, starts ingest as
+a process of its own, and prints the highest resident memory that the kernel noted and the rate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+from benchmarks.ingest_throughput import DEVICES, SITES, _messages, _port
+from ingest.source_mqtt import BrokerAddress, MqttSource
+from store.series.duckdb_store import DuckDbStore
+from tests.broker import BareClient, embedded, quarter, wait_for
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--messages", type=int, default=1_000_000)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        _run(Path(name), options.messages)
+
+
+def _run(folder: Path, count: int) -> None:
+    town = quarter(folder / "data", sites=SITES, devices=DEVICES, meters=0)
+    with embedded(folder / "broker", town.registry, _port()) as broker:
+        source = MqttSource(BrokerAddress(broker.url, *broker.login))
+        source.start()
+        wait_for(lambda: source.connected)
+        time.sleep(0.5)
+        source.stop()
+        publisher = BareClient(int(broker.url.rsplit(":", 1)[1]), broker.login, name="publisher")
+        for topic, payload in _messages(count, 1):
+            publisher.publish(topic, payload)
+        publisher.settle()
+        publisher.close()
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.ingest_runner", str(folder / "data"), broker.url, *broker.login],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        child = psutil.Process(process.pid)
+        busy, most = 0.0, 0
+        while True:  # until it has had nothing to do for three seconds
+            time.sleep(3)
+            now = sum(child.cpu_times()[:2])
+            most = max(most, child.memory_info().rss)
+            if now - busy < 0.2:
+                break
+            busy = now
+        seconds = time.perf_counter() - began
+        process.terminate()
+        process.communicate(timeout=30)
+    store = DuckDbStore(folder / "data" / "ingest.duckdb")
+    stored = store.count("noise")
+    store.close()
+    size = (folder / "data" / "ingest.duckdb").stat().st_size
+    print(f"{stored} of {count} stored, {count / seconds:.0f} messages/s, memory at most {most / 1e6:.0f} MB, "
+          f"{size / max(stored, 1):.0f} bytes a reading on disk")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
