@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+import structlog
 
 
 def pytest_configure() -> None:
@@ -35,6 +36,13 @@ def program() -> Callable[[str], str]:
 
 
 _PACKAGES = {"influxd": "influxdb", "victoria-metrics-prod": "victoria-metrics"}
+
+
+@pytest.fixture(autouse=True)
+def _logging_of_its_own() -> Iterator[None]:
+    """Undo what a command that ran inside the test did to logging."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture
