@@ -38,6 +38,19 @@ def crc(data: bytes) -> int:
     return value
 
 
+def rtu_answer_in(received: bytes, unit: int) -> bytes | None:
+    """Return the first answer of a unit, RTU frame and all, within bytes from a line; ``None`` where there is none."""
+    for start in range(len(received) - 4):
+        function = received[start + 1]
+        if received[start] != unit or function & ~_EXCEPTION not in FUNCTIONS.values():
+            continue
+        length = 5 if function & _EXCEPTION else 5 + received[start + 2]
+        frame = received[start : start + length]
+        if len(frame) == length and crc(frame[:-2]) == int.from_bytes(frame[-2:], "little"):
+            return frame
+    return None
+
+
 def words_of(pdu: bytes, span: Span) -> Words:
     """Return the words in the reply to the request for a span. Raises :class:`FrameRefused`."""
     function = FUNCTIONS[span.table]

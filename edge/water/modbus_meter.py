@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
@@ -13,6 +14,7 @@ from pymodbus.exceptions import ConnectionException
 from pymodbus.pdu import ModbusPDU
 
 from contract.messages import WaterReading
+from edge.water.modbus_decode import rtu_answer_in
 from edge.water.modbus_map import Span, Table, plan, register_of
 from edge.water.profiles import ModbusProfile, load
 from edge.water.register import FrameRefused, LineError, NoAnswer
@@ -37,7 +39,9 @@ class ModbusLink:
     def __init__(self, settings: BusSettings) -> None:
         self._where = settings.port or settings.tcp
         self._timeout_s = settings.timeout_s
-        self._client = _client(settings)
+        self._is_rtu = settings.port is not None or settings.framing == "rtu"
+        self._unit = 0
+        self._client = _client(settings, self._tidied)
 
     def open(self) -> None:
         """Connect. Raises :class:`LineError` with the cause."""
@@ -62,6 +66,7 @@ class ModbusLink:
     def read(self, span: Span, unit: int) -> list[int]:
         """Return the words of a span. Raises ``MeterError`` with the reason."""
         self.open()
+        self._unit = unit
         ask = (
             self._client.read_holding_registers
             if span.table == "holding"
@@ -81,8 +86,16 @@ class ModbusLink:
             raise LineError(f"{self._where} is lost: {error}") from error
         return _words(answer, span, unit)
 
+    def _tidied(self, sending: bool, data: bytes) -> bytes:
+        """Show pymodbus the asked unit's answer alone: in noise it waits for the end of what looks like a frame."""
+        if sending or not self._is_rtu:
+            return data
+        return rtu_answer_in(data, self._unit) or b""
 
-def _client(settings: BusSettings) -> ModbusSerialClient | ModbusTcpClient:
+
+def _client(
+    settings: BusSettings, trace: Callable[[bool, bytes], bytes]
+) -> ModbusSerialClient | ModbusTcpClient:
     if settings.port is not None:
         return ModbusSerialClient(
             settings.port,
@@ -91,10 +104,13 @@ def _client(settings: BusSettings) -> ModbusSerialClient | ModbusTcpClient:
             stopbits=settings.stop_bits,
             timeout=settings.timeout_s,
             retries=0,
+            trace_packet=trace,
         )
     host, _, port = str(settings.tcp).rpartition(":")
     framer = FramerType.RTU if settings.framing == "rtu" else FramerType.SOCKET
-    return ModbusTcpClient(host, port=int(port), framer=framer, timeout=settings.timeout_s, retries=0)
+    return ModbusTcpClient(
+        host, port=int(port), framer=framer, timeout=settings.timeout_s, retries=0, trace_packet=trace
+    )
 
 
 def _words(answer: ModbusPDU, span: Span, unit: int) -> list[int]:

@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 _WEEK_US: Final = 7 * 86_400 * 1_000_000
 _SEAM_US: Final = 2 * 3_600 * 1_000_000
-"""Data that ends this much before a whole week is that week: its last reading is before midnight."""
+"""Data that begins this long after a Monday's midnight, or ends this long before one, fills that week."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST_WAIT_S: Final = 1.0
 """The clock may change its speed; look again after this long at the latest."""
@@ -136,8 +136,9 @@ def _origin_us(tracks: list[Track], settings: ReplaySettings) -> int:
         return first_us
     first = _EPOCH + timedelta(microseconds=first_us)
     midnight = first.replace(hour=0, minute=0, second=0, microsecond=0)
-    monday = midnight + timedelta(days=-midnight.weekday() % 7)
-    monday_us = epoch_us(monday if monday >= first else monday + timedelta(days=7))
+    monday_us = epoch_us(midnight + timedelta(days=-midnight.weekday() % 7))
+    if monday_us + _SEAM_US < first_us:
+        monday_us += _WEEK_US
     last_us = max(track.times_us[-1] for track in tracks)
     return monday_us if monday_us + _WEEK_US <= last_us else epoch_us(midnight)
 

@@ -77,6 +77,8 @@ def apply(
 
 
 def _spoilt(data: bytes, chance: Random) -> bytes:
+    if not data:
+        return data
     place = chance.randrange(len(data))
     return data[:place] + bytes([data[place] ^ (1 << chance.randrange(8))]) + data[place + 1 :]
 

@@ -188,7 +188,7 @@ def _has_secondary(meter: SimulatedMeter, secondary: str) -> bool:
 def _mbus_telegram(meter: SimulatedMeter, now: datetime, index: int, telegrams: int) -> bytes:
     volume = b"\x0c\x13" + bcd.encoded(meter.volume_l(now) % 10**8, 4)
     number = b"\x0c\x78" + bytes.fromhex(meter.mbus_serial)[::-1]
-    flow = b"\x02\x3b" + meter.flow_lph.to_bytes(2, "little")
+    flow = b"\x04\x3b" + meter.flow_lph.to_bytes(4, "little")
     is_last = index == telegrams - 1
     content = (number if telegrams > 1 and index == 0 else volume + flow) + (b"" if is_last else b"\x1f")
     header = _identity(meter) + bytes([index & 0xFF, 0, 0, 0])
