@@ -1,7 +1,7 @@
 """Memory of the ingest process while it works through a backlog at the broker.
 
-``python -m benchmarks.ingest_memory [--messages 1000000]`` queues messages of one reading at the broker, starts ingest as
-a process of its own, and prints the highest resident memory that the kernel noted and the rate.
+``python -m benchmarks.ingest_memory [--messages 1000000]`` queues messages of one reading at the broker, starts ingest
+as a process of its own, and prints the highest resident memory that it saw and the rate.
 """
 
 from __future__ import annotations
