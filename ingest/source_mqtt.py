@@ -410,9 +410,11 @@ class MqttSource:
         self._version = mqtt.MQTTv311
 
     def _suspect_version(self) -> None:
-        # Some brokers just hang up on an MQTT version that they do not know: try them in turn.
+        # Some brokers just hang up on an MQTT version that they do not know: try them in turn. But a group needs
+        # MQTT 5, and a proxy in front of a broker that restarts hangs up as well.
         self._trouble("the broker hung up without an answer")
-        self._version = mqtt.MQTTv311 if self._version == mqtt.MQTTv5 else mqtt.MQTTv5
+        if self._broker.group is None:
+            self._version = mqtt.MQTTv311 if self._version == mqtt.MQTTv5 else mqtt.MQTTv5
 
     def _trouble(self, text: str) -> None:
         if text != self._last_trouble:

@@ -63,6 +63,7 @@ class Listener:
         self.data = b""
         if filters:
             assert set(client.subscribe(*filters, qos=0)) == {0}
+            client._socket.settimeout(None)
             threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self):
