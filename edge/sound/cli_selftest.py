@@ -61,7 +61,7 @@ def _line(check: Check) -> str:
     )
     verdict = "ok" if check.passed else "OUTSIDE"
     return (
-        f"{check.clause:18} {check.item:52} {check.deviation_db:+9.4f}  limits {limits}  "
+        f"{check.clause:18} {check.item:48} {check.deviation_db:+9.4f}  limits {limits}  "
         f"margin {check.margin_db:8.4f}  {verdict}"
     )
 

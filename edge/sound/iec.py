@@ -6,6 +6,7 @@ transcriptions of the standards, not against the printed originals.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
@@ -56,8 +57,8 @@ S_LEQ_AT_1K_DB: Final = 0.1
 OVERLOAD_SYMMETRY_DB: Final = 1.5
 """Onset of the overload indication for positive against negative half cycles (5.11)."""
 
-F_DECAY_DB_PER_S: Final = 10 / (0.125 * np.log(10))
-S_DECAY_DB_PER_S: Final = 10 / np.log(10)
+F_DECAY_DB_PER_S: Final = 10 / (0.125 * math.log(10))
+S_DECAY_DB_PER_S: Final = 10 / math.log(10)
 F_DECAY_LIMITS: Final = (3.8, -3.7)
 """Decay after a steady tone stops, F: 34.7 dB/s +3.8, -3.7 (5.8.3)."""
 S_DECAY_LIMITS: Final = (0.8, -0.7)
