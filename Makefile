@@ -1,6 +1,8 @@
 # make run    set up and start the demo quarter       make run ARGS="--speed 60"
 # make test   set up and run every test               make test ARGS="tests/edge -k outbox"
 # make check  ruff, pyright, import-linter
+# make chaos  break everything at random for half an hour, then count     make chaos ARGS="--minutes 5"
+# make fuzz   a million mutated messages through ingest's validation
 .DEFAULT_GOAL := run
 .DELETE_ON_ERROR:
 
@@ -12,7 +14,7 @@ ARGS ?=
 # Tests that start processes wait on one another's work: two at a time are enough, also on a larger machine.
 TEST_JOBS ?= 2
 
-.PHONY: run test check pins clean
+.PHONY: run test check chaos fuzz pins clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/quietwater up --demo $(ARGS)
@@ -25,6 +27,12 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-cache
+
+chaos: $(VENV)/.dev
+	@$(BIN)/python -m tests.chaos $(ARGS)
+
+fuzz: $(VENV)/.dev
+	@$(BIN)/python -m tests.ingest.fuzz --count 1000000 $(ARGS)
 
 # New pins for everything that pyproject.toml names; hashes, no address of a registry.
 PIN := $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
