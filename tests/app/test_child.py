@@ -15,6 +15,7 @@ def test_a_killed_child_is_started_again_and_ends_with_stop(tmp_path: Path) -> N
     try:
         first = wait_for(lambda: child.pid, "the child")
         assert isinstance(first, int)
+        wait_for(lambda: (tmp_path / "child.log").read_text() == "up\n", "its first word")
         os.kill(first, signal.SIGKILL)
         second = wait_for(lambda: child.pid if child.pid != first else None, "the child's second life")
         assert child.restarts == 1
