@@ -63,6 +63,9 @@ class Queue:
     ``water_office`` for water; of the end everybody who was told before. Silences and each person's wishes decide when.
     """
 
+    def __init__(self) -> None:
+        self._nobody: set[tuple[str, Event]] = set()
+
     def tell(self, session: Session, alert: Alert, transitions: Sequence[Transition], now: datetime) -> None:
         """Queue a message per contact for every transition that people are to know of."""
         for one in transitions:
@@ -76,17 +79,21 @@ class Queue:
         recipients = (
             _managers(session, alert.site) if event == "firing" else _officials(session, alert.rule_kind)
         )
-        if not recipients:
-            log.warning(
-                "nobody to tell: none of them has a contact",
-                site=alert.site,
-                alert=alert.id,
-                event_kind=event,
-            )
+        self._note_nobody(alert, event, there_is=bool(recipients))
         moment = _Moments(session, alert, now)
         for one in recipients:
             if wanted(one.prefs, alert.severity):
                 enqueue(session, alert.id, one.contact_id, event, now, moment(one.prefs))
+
+    def _note_nobody(self, alert: Alert, event: Event, *, there_is: bool) -> None:
+        """Log once for a site that there is nobody to tell, and say so again only after there was somebody."""
+        if there_is:
+            self._nobody.discard((alert.site, event))
+        elif (alert.site, event) not in self._nobody:
+            self._nobody.add((alert.site, event))
+            log.warning(
+                "nobody to tell: none of them has a contact", site=alert.site, alert=alert.id, tells=event
+            )
 
     def _tell_end(self, session: Session, alert: Alert, now: datetime) -> None:
         moment = _Moments(session, alert, now)

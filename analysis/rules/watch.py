@@ -30,7 +30,9 @@ log = structlog.get_logger(__name__)
 _RowT = TypeVar("_RowT", Device, Meter)
 
 _RELOAD_S: Final = 2.0
-"""Real seconds that sites, devices, meters and rules are taken as known."""
+"""Real seconds that sites, devices, meters and rules are taken as known, at least."""
+_RELOAD_SHARE: Final = 20
+"""... and this many times as long as loading them took, so that a city does not load all the time."""
 _WEATHER_BACK: Final = timedelta(hours=2)
 _MOST_WEATHER: Final = 20_000
 
@@ -47,7 +49,6 @@ class RoundReport:
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    at: float
     sites: Mapping[str, Site]
     devices: Mapping[str, list[Device]]
     meters: Mapping[str, list[Meter]]
@@ -72,6 +73,7 @@ class Watch:
         self._monotonic = monotonic
         self._kinds = new_kinds()
         self._loaded: _Loaded | None = None
+        self._reload_at = 0.0
         self._told_bad: dict[int, str] = {}
 
     def round(self, now: datetime, settling: timedelta) -> RoundReport:
@@ -90,14 +92,16 @@ class Watch:
         return RoundReport(count, len(loaded.bad), len(sightings), changed)
 
     def _current(self, now: datetime) -> tuple[_Loaded, bool]:
-        if self._loaded is not None and self._monotonic() - self._loaded.at < _RELOAD_S:
+        began = self._monotonic()
+        if self._loaded is not None and began < self._reload_at:
             return self._loaded, False
         self._loaded = self._load(now)
+        took = self._monotonic() - began
+        self._reload_at = began + max(_RELOAD_S, _RELOAD_SHARE * took)
         self._tell_bad(self._loaded.bad)
         return self._loaded, True
 
     def _load(self, now: datetime) -> _Loaded:
-        at = self._monotonic()
         rules: dict[str, list[RuleView]] = defaultdict(list)
         bad: dict[int, str] = {}
         with self._registry.reader() as session:
@@ -112,7 +116,7 @@ class Watch:
                 except ValueError as error:
                     bad[rule.id] = str(error)
         known = {kind: of_kind for kind, of_kind in rules.items() if of_kind}
-        return _Loaded(at, sites, devices, meters, states, windows, self._weather(now), known, bad)
+        return _Loaded(sites, devices, meters, states, windows, self._weather(now), known, bad)
 
     def _weather(self, now: datetime) -> dict[str, list[Span]]:
         """Return the last hours' rain and wind of every site with a weather station."""

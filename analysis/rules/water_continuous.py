@@ -6,18 +6,23 @@ rest. It proves rest, or the lack of it, only as finely as the meter's step allo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
-from typing import Annotated, ClassVar, Literal, cast
+from typing import Annotated, ClassVar, Final, Literal, cast
 
 from msgspec import Meta
 
 from analysis.alerts.machine import Observation
 from analysis.rules.kinds import RuleParams, RuleView, Share, Sighting, World
-from store.series.interface import WaterPoint
+from analysis.rules.trace import Trace
+from store.series.interface import SeriesStore, WaterPoint
 
+_READ_AGAIN: Final = timedelta(hours=6)
+"""How long a meter's remembered readings are gone on with before its history is read again."""
+_READING_S: Final = 2.0
+"""Real seconds that a round may spend on reading histories: after a start a city's meters take several rounds."""
 MeterRole = Literal["household", "master", "public"]
 
 
@@ -37,12 +42,13 @@ class WaterContinuousParams(RuleParams, frozen=True, kw_only=True, forbid_unknow
     roles: tuple[MeterRole, ...] = ("household",)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Known:
-    """The judgement on a meter's newest reading."""
+    """What is remembered of a meter: its readings of the window, and the judgement on the newest."""
 
-    newest: datetime
-    version: tuple[int, int]
+    trace: Trace
+    version: int
+    read_at: datetime
     seen: Observation
 
 
@@ -52,13 +58,16 @@ class WaterContinuousRule:
     key: ClassVar[str] = "water_continuous"
     params: ClassVar[type[RuleParams]] = WaterContinuousParams
 
-    def __init__(self) -> None:
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._known: dict[tuple[int, str], _Known] = {}
+        self._monotonic = monotonic
+        self._read_until = 0.0
 
     def observe(self, rules: Sequence[RuleView], world: World) -> Iterator[Sighting]:
         """Yield a sighting per rule and meter."""
         if not rules:
             return
+        self._read_until = self._monotonic() + _READING_S
         sites = {rule.site for rule in rules}
         latest = world.series.water_latest(site=next(iter(sites)) if len(sites) == 1 else None)
         newest = {(site, meter): point for site, meter, point in latest}
@@ -74,13 +83,30 @@ class WaterContinuousRule:
     ) -> Observation:
         if last is None or world.now - last.t > timedelta(seconds=params.silent_s):
             return Observation("no_data")
-        key, version = (rule.id, meter), (rule.id, rule.version)
-        known = self._known.get(key)
-        if known is None or known.newest != last.t or known.version != version:
-            start = last.t - timedelta(seconds=params.window_s + params.max_gap_s)
-            points = world.series.water_readings(rule.site, meter, start, last.t + timedelta(seconds=1))
-            known = self._known[key] = _Known(last.t, version, judge(points, params))
+        known = self._known.get((rule.id, meter))
+        if known is None or known.version != rule.version or not self._grown(known, last, params, world.now):
+            if self._monotonic() > self._read_until:
+                return Observation("between")  # its turn comes in one of the next rounds
+            trace = Trace.of(_history(world.series, rule.site, meter, last.t, params))
+            known = self._known[rule.id, meter] = _Known(trace, rule.version, world.now, judge(trace, params))
         return known.seen
+
+    def _grown(self, known: _Known, last: WaterPoint, params: WaterContinuousParams, now: datetime) -> bool:
+        """Bring what is remembered up to the newest reading; ``False`` where the history must be read again.
+
+        A register is a running total: a reading that was missed between two close ones takes nothing away but half an
+        hour's sharpness. Readings that came late are found when the history is read again.
+        """
+        newest_s = known.trace.t_s[-1] if known.trace.t_s else None
+        if newest_s == last.t.timestamp():
+            return True
+        close = newest_s is not None and 0.0 < last.t.timestamp() - newest_s <= params.rest_s / 2
+        if not close or not timedelta(0) <= now - known.read_at < _READ_AGAIN:
+            return False
+        known.trace.append(last)
+        known.trace.drop_before(last.t.timestamp() - params.window_s - params.max_gap_s)
+        known.seen = judge(known.trace, params)
+        return True
 
     def sources(self, rule: RuleView, world: World) -> list[str]:
         """Return the site's meters of the rule's roles."""
@@ -92,83 +118,84 @@ class WaterContinuousRule:
     ) -> Iterator[tuple[datetime, Observation]]:
         """Yield an observation at every reading, and one of no data where a meter was silent too long."""
         params = cast(WaterContinuousParams, rule.params)
-        window = timedelta(seconds=params.window_s + params.max_gap_s)
+        window_s = params.window_s + params.max_gap_s
         silent = timedelta(seconds=params.silent_s)
-        points = world.series.water_readings(rule.site, source, start - window, end)
-        first = 0
-        for last, point in enumerate(points):
-            while points[first].t < point.t - window:
-                first += 1
-            if point.t < start:
-                continue
-            if last > 0 and point.t - points[last - 1].t > silent:
-                yield points[last - 1].t + silent, Observation("no_data")
-            yield point.t, judge(points[first : last + 1], params)
+        points = world.series.water_readings(rule.site, source, start - timedelta(seconds=window_s), end)
+        trace = Trace(step_ml=1)
+        before: datetime | None = None
+        for point in points:
+            trace.append(point)
+            trace.drop_before(point.t.timestamp() - window_s)
+            if point.t >= start:
+                if before is not None and point.t - before > silent:
+                    yield before + silent, Observation("no_data")
+                yield point.t, judge(trace, params)
+            before = point.t
 
 
-def judge(points: Sequence[WaterPoint], params: WaterContinuousParams) -> Observation:
-    """Judge the window that ends with the newest of ``points`` (ascending in time). The value is L/h."""
-    if len(points) < 2:
+def judge(trace: Trace, params: WaterContinuousParams) -> Observation:
+    """Judge the window that ends with the newest reading of ``trace``. The value is L/h."""
+    if len(trace) < 2:
         return Observation("no_data")
-    start = points[-1].t - timedelta(seconds=params.window_s)
-    inside = _inside(points, start)
-    if _rested(inside, params):
+    first = trace.last_at_or_before(trace.t_s[-1] - params.window_s)
+    if _rested(trace, first, params):
         return Observation("clear", 0.0, 0.0)
-    if _known_s(inside, params) < params.min_valid_share * params.window_s:
+    if _known_s(trace, first, params) < params.min_valid_share * params.window_s:
         return Observation("no_data")
-    lowest_lph = _lowest_flow_lph(inside, params.rest_s)
-    return Observation("breach", lowest_lph, 0.0, _detail(inside, params))
+    return Observation(
+        "breach", _lowest_flow_lph(trace, first, params.rest_s), 0.0, _detail(trace, first, params)
+    )
 
 
-def _inside(points: Sequence[WaterPoint], start: datetime) -> list[WaterPoint]:
-    """Return the readings from the last one at or before ``start`` on: it bounds the first stretch."""
-    first = max((i for i, point in enumerate(points) if point.t <= start), default=0)
-    return list(points[first:])
+def _history(
+    series: SeriesStore, site: str, meter: str, newest: datetime, params: WaterContinuousParams
+) -> list[WaterPoint]:
+    start = newest - timedelta(seconds=params.window_s + params.max_gap_s)
+    return series.water_readings(site, meter, start, newest + timedelta(seconds=1))
 
 
-def _rested(points: Sequence[WaterPoint], params: WaterContinuousParams) -> bool:
+def _rested(trace: Trace, first: int, params: WaterContinuousParams) -> bool:
     # Readers miss the full hour by a moment; 2 % of the rest keeps hourly readings useful.
     enough_s = params.rest_s * 0.98
-    since = points[0]
-    for point in points[1:]:
-        if point.volume_ml != since.volume_ml:
-            since = point
-        elif (point.t - since.t).total_seconds() >= enough_s:
+    since = first
+    for at in range(first + 1, len(trace)):
+        if trace.volume_ml[at] != trace.volume_ml[since]:
+            since = at
+        elif trace.t_s[at] - trace.t_s[since] >= enough_s:
             return True
     return False
 
 
-def _known_s(points: Sequence[WaterPoint], params: WaterContinuousParams) -> float:
-    end = points[-1].t
-    start = end - timedelta(seconds=params.window_s)
+def _known_s(trace: Trace, first: int, params: WaterContinuousParams) -> float:
+    start_s = trace.t_s[-1] - params.window_s
     return sum(
-        (b.t - max(a.t, start)).total_seconds()
-        for a, b in pairwise(points)
-        if (b.t - a.t).total_seconds() <= params.max_gap_s and b.volume_ml >= a.volume_ml
+        trace.t_s[at] - max(trace.t_s[at - 1], start_s)
+        for at in range(first + 1, len(trace))
+        if trace.t_s[at] - trace.t_s[at - 1] <= params.max_gap_s
+        and trace.volume_ml[at] >= trace.volume_ml[at - 1]
     )
 
 
-def _lowest_flow_lph(points: Sequence[WaterPoint], span_s: int) -> float:
+def _lowest_flow_lph(trace: Trace, first: int, span_s: int) -> float:
     """Return the lowest mean flow over any stretch of readings at least (nearly) ``span_s`` long."""
     lowest: float | None = None
-    first = 0
-    for last in range(1, len(points)):
-        while first + 1 < last and (points[last].t - points[first + 1].t).total_seconds() >= span_s * 0.98:
+    t_s, volume_ml = trace.t_s, trace.volume_ml
+    for last in range(first + 1, len(trace)):
+        while first + 1 < last and t_s[last] - t_s[first + 1] >= span_s * 0.98:
             first += 1
-        seconds = (points[last].t - points[first].t).total_seconds()
-        gain_l = (points[last].volume_ml - points[first].volume_ml) / 1000.0
+        seconds = t_s[last] - t_s[first]
+        gain_l = (volume_ml[last] - volume_ml[first]) / 1000.0
         if seconds >= span_s * 0.98 and gain_l >= 0.0:
             flow = gain_l * 3600.0 / seconds
             lowest = flow if lowest is None else min(lowest, flow)
     return lowest or 0.0
 
 
-def _detail(points: Sequence[WaterPoint], params: WaterContinuousParams) -> dict[str, object]:
-    step_ml = points[-1].step_ml
+def _detail(trace: Trace, first: int, params: WaterContinuousParams) -> dict[str, object]:
     return {
         "window_s": params.window_s,
         "rest_s": params.rest_s,
-        "step_ml": step_ml,
-        "smallest_detectable_lph": round(step_ml / 1000.0 * 3600.0 / params.rest_s, 3),
-        "used_l": round((points[-1].volume_ml - points[0].volume_ml) / 1000.0, 1),
+        "step_ml": trace.step_ml,
+        "smallest_detectable_lph": round(trace.step_ml / 1000.0 * 3600.0 / params.rest_s, 3),
+        "used_l": round((trace.volume_ml[-1] - trace.volume_ml[first]) / 1000.0, 1),
     }

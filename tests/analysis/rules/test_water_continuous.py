@@ -3,11 +3,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from analysis.rules.water_continuous import WaterContinuousParams, judge
+from analysis.alerts.machine import Observation
+from analysis.rules import water_continuous
+from analysis.rules.trace import Trace
+from analysis.rules.water_continuous import WaterContinuousParams
 from store.series.interface import WaterPoint
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 PARAMS = WaterContinuousParams()
+
+
+def judge(points: list[WaterPoint], params: WaterContinuousParams) -> Observation:
+    return water_continuous.judge(Trace.of(points), params)
 
 
 def _points(
