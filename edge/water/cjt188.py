@@ -30,6 +30,7 @@ FAULT: Final = 0x40
 """Set in the control byte of an answer that reports an error."""
 DI_DATA: Final = bytes.fromhex("901F")
 DI_ADDRESS: Final = bytes.fromhex("810A")
+_PREAMBLE_MOST: Final = 32
 _OVERHEAD: Final = 13
 """Bytes of a frame beside its data."""
 _WATER_TYPES: Final = range(0x10, 0x1A)
@@ -63,6 +64,11 @@ def read_request(meter_type: int, address: bytes, serial: int, *, reversed_di: b
     """Return the request for a meter's data."""
     identifier = DI_DATA[::-1] if reversed_di else DI_DATA
     return build(meter_type, address, READ, identifier + bytes([serial & 0xFF]))
+
+
+def answer_bytes(profile: Cjt188Profile) -> int:
+    """Return the length of a reply to "read meter data", with room for a preamble."""
+    return _PREAMBLE_MOST + _OVERHEAD + 3 + _fields_bytes(profile)
 
 
 def address_request(meter_type: int) -> bytes:
@@ -115,7 +121,7 @@ def register_of(frame: Frame, profile: Cjt188Profile) -> Register:
     if not frame.address[4:].isdecimal():
         raise FrameRefused(f"address {frame.address} is not in BCD digits")
     data = frame.data[3:]
-    wanted = sum(one.bytes + _has_unit(one) for one in profile.layout)
+    wanted = _fields_bytes(profile)
     if len(data) != wanted:
         raise FrameRefused(
             f"{len(data)} bytes of fields; the profile's layout has {wanted} (another layout needs a profile)"
@@ -136,6 +142,10 @@ def _demand_reply(frame: Frame) -> None:
         raise FrameRefused(f"control {frame.control:02X}H answers no reading of data (81H)")
     if len(frame.data) < 3 or frame.data[:2] not in (DI_DATA, DI_DATA[::-1]):
         raise FrameRefused(f"data identifier {frame.data[:2].hex().upper() or 'missing'}, not 901F or 1F90")
+
+
+def _fields_bytes(profile: Cjt188Profile) -> int:
+    return sum(one.bytes + _has_unit(one) for one in profile.layout)
 
 
 def _has_unit(one: Cjt188Field) -> bool:

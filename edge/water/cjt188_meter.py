@@ -32,7 +32,7 @@ class Cjt188Reader:
             int(self._settings.meter_type, 16), self._address, self._serial, reversed_di=self._reversed_di
         )
         try:
-            frame = self._line.exchange(request, self._answer, answer_bytes=80)
+            frame = self._line.exchange(request, self._answer, answer_bytes=cjt188.answer_bytes(self.profile))
         except MeterError:
             # Some meters answer to one order of the identifier's bytes only; the next attempt uses the other.
             self._reversed_di = not self._reversed_di

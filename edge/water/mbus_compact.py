@@ -29,7 +29,7 @@ class CompactFormats:
         if all(one.header.data_bytes is not None for one in found):
             raw = b"".join(one.header.raw for one in found)
             if len(self._headers) < _FORMATS_MOST:
-                self._headers[crc16(raw)] = raw
+                self._headers.setdefault(crc16(raw), raw)
 
     def expanded(self, data: bytes) -> bytes:
         """Return the records of a compact frame. Raises :class:`FrameRefused` where its format is unknown."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from edge.water.mbus_link import LongFrame, demand_response, parse_long
-from edge.water.mbus_records import register_of
+from edge.water.mbus_records import Record, records
+from edge.water.mbus_records import register_in as register_among
 from edge.water.mbus_transport import Identity, Message, Secrets, demand_water, open_message
 from edge.water.profiles import MbusProfile, load, mbus_models
 from edge.water.register import Register
@@ -27,11 +28,15 @@ def message_of(frame: LongFrame, secrets: Secrets) -> Message:
 
 def register_in(message: Message, profile: MbusProfile) -> Register:
     """Return the register in an opened message. Raises :class:`FrameRefused` with the reason."""
-    identity = message.identity
+    return register_from(message, records(message.payload), profile)
+
+
+def register_from(first: Message, found: list[Record], profile: MbusProfile) -> Register:
+    """Return the register among the records of a readout that began with a message. Raises :class:`FrameRefused`."""
+    identity = first.identity
     profile = profile_for(identity, profile)
     demand_water(identity, profile.any_medium)
-    serial = None if identity is None else identity.serial
-    return register_of(message.payload, serial, message.status, profile)
+    return register_among(found, None if identity is None else identity.serial, first.status, profile)
 
 
 def profile_for(identity: Identity | None, profile: MbusProfile) -> MbusProfile:

@@ -8,10 +8,10 @@ from datetime import datetime
 from contract.messages import WaterReading
 from edge.water import mbus_link as link
 from edge.water.line import Line
-from edge.water.mbus_decode import message_of, profile_for
+from edge.water.mbus_decode import message_of, register_from
 from edge.water.mbus_link import LongFrame
-from edge.water.mbus_records import Record, more_follow, records, register_in
-from edge.water.mbus_transport import Message, Secrets, demand_water
+from edge.water.mbus_records import Record, more_follow, records
+from edge.water.mbus_transport import Message, Secrets
 from edge.water.profiles import MbusProfile, load
 from edge.water.register import FrameRefused, NoAnswer
 from edge.water.settings_meters import MbusMeter
@@ -35,11 +35,7 @@ class MbusReader:
             first, found = self._telegrams()
         finally:
             self._end()
-        identity = first.identity
-        profile = profile_for(identity, self.profile)
-        demand_water(identity, profile.any_medium)
-        serial = None if identity is None else identity.serial
-        return register_in(found, serial, first.status, profile).reading(self._settings.name, at)
+        return register_from(first, found, self.profile).reading(self._settings.name, at)
 
     def _begin(self) -> None:
         """Bring the meter to where its next frame count bit is 1, or select it by its secondary address."""

@@ -188,11 +188,6 @@ def more_follow(payload: bytes) -> bool:
     return reader.more_follow
 
 
-def register_of(payload: bytes, serial: str | None, status: int, profile: MbusProfile) -> Register:
-    """Return the water meter's register in a payload of records. Raises :class:`FrameRefused`."""
-    return register_in(records(payload), serial, status, profile)
-
-
 def register_in(found: list[Record], serial: str | None, status: int, profile: MbusProfile) -> Register:
     """Return the water meter's register among records. Raises :class:`FrameRefused`.
 

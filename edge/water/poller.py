@@ -73,7 +73,7 @@ class Poller:
             raise WaterConfigError(f"water.replays: {error}") from error
         except ProfileError as error:
             raise WaterConfigError(f"water.meters: {error}") from error
-        except ValueError as error:
+        except WaterConfigError as error:
             raise WaterConfigError(f"water.{error}") from error
 
     def run(self, stop: threading.Event) -> None:

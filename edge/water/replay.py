@@ -188,6 +188,7 @@ class Replay:
         self._settings = settings
         self._clock = clock
         self._emit = emit
+        self._unsaved = False
         self._state = StateFile(folder / f"water-replay-{settings.name}.json", ReplayState)
 
     def run(self, stop: threading.Event) -> None:
@@ -223,15 +224,26 @@ class Replay:
         until_us, unsaved = after_us, 0
         for played in self.series.between(after_us, now_us):
             if played.t_us > until_us and (unsaved >= _BATCH or stop.is_set()):
-                self._state.save(ReplayState(until_us))
+                self._save(until_us)
                 unsaved = 0
                 if stop.is_set():
                     return until_us
             self._emit(_reading(played, self._settings.step_ml))
             until_us, unsaved = played.t_us, unsaved + 1
         if unsaved:
-            self._state.save(ReplayState(until_us))
+            self._save(until_us)
         return until_us
+
+    def _save(self, until_us: int) -> None:
+        try:
+            self._state.save(ReplayState(until_us))
+        except OSError as error:
+            # After a restart some readings are then played once more, which changes nothing anywhere.
+            if not self._unsaved:
+                log.warning("state of the replay cannot be saved", replay=self.name, cause=str(error))
+            self._unsaved = True
+        else:
+            self._unsaved = False
 
     def _wait(self, next_us: int, stop: threading.Event) -> None:
         ahead_s = (next_us - epoch_us(self._clock.now())) / 1e6

@@ -35,6 +35,8 @@ class BusSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def __post_init__(self) -> None:
         if (self.port is None) == (self.tcp is None):
             raise ValueError("a bus has either port (serial) or tcp (gateway)")
+        if self.tcp is not None and not 1 <= int(self.tcp.rpartition(":")[2]) <= 65_535:
+            raise ValueError(f"tcp: {self.tcp} has no port between 1 and 65535")
         if self.framing == "tcp" and self.tcp is None:
             raise ValueError("framing: Modbus TCP frames do not go over a serial port")
 

@@ -15,16 +15,13 @@ import structlog
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.water.heard import Message
+from edge.water.settings import WaterConfigError
 from edge.water.settings_meters import NetworkSettings
 
 log = structlog.get_logger(__name__)
 
 _KEEPALIVE_S: Final = 30
 _RECONNECT_MOST_S: Final = 60
-
-
-class NetworkError(ValueError):
-    """A network's settings cannot be used; the text names it and the cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +40,7 @@ class Network:
     """A session at the broker that outlives this process, so that uplinks wait for it."""
 
     def __init__(self, settings: NetworkSettings) -> None:
-        """Read the password. Raises :class:`NetworkError`."""
+        """Read the password. Raises ``WaterConfigError``."""
         self._settings = settings
         self._password = _password(settings)
         self._refusal: str | None = None
@@ -124,4 +121,6 @@ def _password(settings: NetworkSettings) -> str | None:
     try:
         return Path(settings.password_file).read_text().strip()
     except OSError as error:
-        raise NetworkError(f"networks: {settings.name!r}: password_file cannot be read: {error}") from error
+        raise WaterConfigError(
+            f"networks: {settings.name!r}: password_file cannot be read: {error}"
+        ) from error

@@ -52,6 +52,7 @@ class Watch:
         self._clock_synced = clock_synced
         self._file = StateFile(folder / f"water-meters-{name}.json", WatchState)
         self._saved_at: datetime | None = None
+        self._unsaved: str | None = None
         stored = self._file.load()
         known = {} if stored is None else stored.meters
         self._states = {name: known.get(name, MeterState()) for name in self._settings}
@@ -98,8 +99,15 @@ class Watch:
         self._save_now_and_then(at)
 
     def save(self) -> None:
-        """Write the state file."""
-        self._file.save(WatchState(self._states))
+        """Write the state file; a disk that does not take it is told once, and reading goes on."""
+        try:
+            self._file.save(WatchState(self._states))
+        except OSError as error:
+            if self._unsaved is None:
+                log.warning("state of the meters cannot be saved", cause=str(error))
+            self._unsaved = str(error)
+        else:
+            self._unsaved = None
 
     def _back(self, meter: str, state: MeterState, at: datetime) -> None:
         if state.silent:

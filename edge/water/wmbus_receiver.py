@@ -23,18 +23,16 @@ from edge.water.mbus_decode import register_in
 from edge.water.mbus_transport import Secrets
 from edge.water.profiles import MbusProfile, load, mbus_compact_formats
 from edge.water.register import FrameRefused, MeterError, Register
+from edge.water.settings import WaterConfigError
 from edge.water.settings_meters import ReceiverSettings, WmbusMeter
 
 log = structlog.get_logger(__name__)
 
 _TELEGRAM: Final = re.compile(r"(?:0x|\b|[|;,])((?:[0-9A-Fa-f]{2}_?){12,300})(?=\b|[|;,]|$)")
+_LINE_MOST: Final = 2_000
 _RESTART_MOST_S: Final = 60.0
 _LOOK_S: Final = 1.0
 _TIME_TOLERANCE: Final = timedelta(minutes=5)
-
-
-class ReceiverError(ValueError):
-    """A receiver's settings cannot be used; the text names the meter and the cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class WmbusDesk:
     """Makes readings of a receiver's lines."""
 
     def __init__(self, meters: Sequence[WmbusMeter]) -> None:
-        """Read the keys and profiles. Raises :class:`ReceiverError` or ``ProfileError``."""
+        """Read the keys and profiles. Raises ``WaterConfigError`` or ``ProfileError``."""
         self._meters = {one.id.lower(): one for one in meters}
         self.profiles = {one.name: load(one.profile, MbusProfile) for one in meters}
         self._secrets = {
@@ -67,7 +65,7 @@ class WmbusDesk:
         found = wmbus_json.parse(message.text)
         if found is not None:
             return self._from_json(found, now)
-        match = _TELEGRAM.search(message.text)
+        match = _TELEGRAM.search(message.text[:_LINE_MOST])
         return [] if match is None else self._from_telegram(bytes.fromhex(match[1].replace("_", "")), now)
 
     def _from_json(self, found: Mapping[str, object], now: datetime) -> list[WaterReading]:
@@ -106,15 +104,15 @@ class WmbusDesk:
 
 
 def read_key(meter: WmbusMeter) -> bytes | None:
-    """Read a meter's key. Raises :class:`ReceiverError`."""
+    """Read a meter's key. Raises ``WaterConfigError``."""
     if meter.key_file is None:
         return None
     try:
         key = bytes.fromhex(Path(meter.key_file).read_text().strip())
     except (OSError, ValueError) as error:
-        raise ReceiverError(f"meters: {meter.name!r}: key_file cannot be read: {error}") from error
+        raise WaterConfigError(f"meters: {meter.name!r}: key_file cannot be read: {error}") from error
     if len(key) != 16:
-        raise ReceiverError(f"meters: {meter.name!r}: key_file holds {len(key)} bytes; a key has 16")
+        raise WaterConfigError(f"meters: {meter.name!r}: key_file holds {len(key)} bytes; a key has 16")
     return key
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from contract.flags import WaterFlag
 from edge.water import mbus_decode, mbus_link
-from edge.water.mbus_records import more_follow, records, register_of
+from edge.water.mbus_records import more_follow, records, register_in
 from edge.water.mbus_transport import Secrets
 from edge.water.profiles import MbusProfile, MbusStatusRecord, StatusRule, load
 from edge.water.register import FrameRefused
@@ -14,7 +14,7 @@ PROFILE = load("mbus", MbusProfile)
 
 
 def register(payload, profile=PROFILE, status=0):
-    return register_of(bytes.fromhex(payload), "12345678", status, profile)
+    return register_in(records(bytes.fromhex(payload)), "12345678", status, profile)
 
 
 def frame(payload, *, control=0x08, ci=0x72, status=0, configuration="0000", medium=0x07):

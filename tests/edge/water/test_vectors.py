@@ -124,6 +124,24 @@ def test_negatives_are_refused_with_their_reason(driver, vector):
                 assert f"{number}H" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("application_busy", "application busy"),
+        ("premature_end_of_data2", "ends within the data of a record"),
+        ("premature_end_of_dif2", "ends within the data information"),
+        ("premature_end_of_var_vif1", "ends within the unit text"),
+        ("too_long_var_vif", "ends within the unit text"),
+        ("too_many_difes", "more than 10 DIFE"),
+        ("unimplemented_ci", "CI field not implemented"),
+    ],
+)
+def test_reasons_of_mbus(name, reason):
+    vector = next(one for one in vectors.bad("mbus") if one["id"] == name)
+    with pytest.raises(FrameRefused, match=reason):
+        decoded("mbus", vector)
+
+
 @pytest.mark.parametrize("driver", ["cjt188", "mbus", "wmbus", "lorawan"])
 def test_nothing_is_read_from_a_frame_with_garbage_around_or_a_part_missing(driver):
     for vector in vectors.good(driver):
