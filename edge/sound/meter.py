@@ -14,7 +14,7 @@ from edge.sound.block_filter import BLOCK, sum_of_squares
 from edge.sound.chain import F_TIME_S, S_TIME_S, Weighted, WeightingChain
 from edge.sound.curves import FloatArray
 from edge.sound.levels import level_db, levels_db
-from edge.sound.second import LAF_RATE_HZ, MeteredSecond
+from edge.sound.second import MeteredSecond, laf_step
 
 _OVERLOAD, _UNDER_RANGE, _SETTLING, _GAP, _STUCK = (
     flag.value
@@ -92,13 +92,11 @@ class SoundLevelMeter:
         self._f_settled = round(_SETTLED_TIME_CONSTANTS * F_TIME_S * rate_hz)
         self._s_settled = round(_SETTLED_TIME_CONSTANTS * S_TIME_S * rate_hz)
         self._settle = round(settle_s * rate_hz)
-        self._laf_step = max(1, rate_hz // LAF_RATE_HZ)
+        self._laf_blocks = laf_step(rate_hz) // BLOCK
         self._t = start
         self._length = self._lengths(start)
         self._passed = first_offset
         self._sums = _Sums()
-        self._usual = (-1, -1)
-        self._usual_places = (np.empty(0, np.int64), np.empty(0, np.int64))
         self._since_open = 0
         self._anew = True
         self._pending: list[FloatArray] = []
@@ -191,34 +189,28 @@ class SoundLevelMeter:
         sums.began_anew |= self._anew
         self._anew = False
         sums.a += weighted.a_energy
+        highest, lowest = weighted.f.extremes()
+        ends = weighted.f.at_block_ends
         unsettled = max(0, self._f_settled - self._since_open)
-        first = unsettled + -(unsettled + self._passed) % self._laf_step
-        highest, lowest, laf = weighted.f.read(*self._laf_places(first, n))
         if unsettled:
             lowest = float(weighted.f.values()[unsettled:].min(initial=np.inf))
+            ends = ends[unsettled // BLOCK :]
         sums.f_max, sums.f_min, sums.f_last = (
             max(sums.f_max, highest),
             min(sums.f_min, lowest),
             weighted.f.last,
         )
-        sums.laf.append(laf)
+        sums.laf.append(ends[self._laf_blocks - 1 :: self._laf_blocks])
         if weighted.c is not None:
             sums.z_sum += float(samples.sum())
             sums.z += sum_of_squares(samples)
             sums.c += sum_of_squares(weighted.c)
             sums.c_peak = max(sums.c_peak, float(weighted.c.max()), -float(weighted.c.min()))
         if weighted.s is not None and self._since_open >= self._s_settled:
-            highest, lowest, _ = weighted.s.read()
+            highest, lowest = weighted.s.extremes()
             sums.s_max, sums.s_min = max(sums.s_max, highest), min(sums.s_min, lowest)
         sums.settling |= self._since_open < self._settle
         self._since_open += n
-
-    def _laf_places(self, first: int, end: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return block and place of every LAF sample; of the usual, whole second they are kept."""
-        if (first, end) != self._usual:
-            self._usual = (first, end)
-            self._usual_places = np.divmod(np.arange(first, end, self._laf_step), BLOCK)
-        return self._usual_places
 
     def _close_second(self) -> Iterator[MeteredSecond]:
         if self._sums.samples * 1000 >= self._length:

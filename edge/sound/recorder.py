@@ -39,7 +39,7 @@ class Recorder:
         self._offsets_db = offsets_db
         self._minutes = MinuteBuilder(full_scale_db, offsets_db)
         self._spectrum = SpectrumLedger(rate_hz) if spectrum else None
-        self._detector = EventDetector(events) if events is not None and events.enabled else None
+        self._detector = EventDetector(events, rate_hz) if events is not None and events.enabled else None
         self._watch = CalibratorWatch(rate_hz) if watch_calibrator else None
         self._overloaded = False
 

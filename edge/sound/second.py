@@ -11,12 +11,17 @@ import numpy.typing as npt
 
 from contract.flags import NoiseFlag, names
 from contract.messages import NoiseSecond
+from edge.sound.block_filter import BLOCK
 from edge.sound.curves import FloatArray
 from edge.sound.levels import LEVEL_DECIMALS
 
-LAF_RATE_HZ: Final = 100
-"""LAF samples taken in a second for the statistical levels."""
+_LAF_RATE_HZ: Final = 100
 NO_FLAGS: Final = NoiseFlag(0)
+
+
+def laf_step(rate_hz: int) -> int:
+    """Return the samples from one LAF sample to the next: about a hundredth of a second, in whole blocks."""
+    return max(1, round(rate_hz / _LAF_RATE_HZ / BLOCK)) * BLOCK
 
 
 @dataclass(slots=True)
@@ -37,7 +42,7 @@ class MeteredSecond:
     lcpeak_db: float | None
     lae_db: float
     laf_samples_db: FloatArray
-    """LAF, sampled :data:`LAF_RATE_HZ` times a second, once it has settled."""
+    """LAF, sampled about 100 times a second (:func:`laf_step`), once it has settled."""
     sound: list[FloatArray]
     """The samples themselves, for the spectrum; they go no further than the minute's bands."""
     began_anew: bool

@@ -14,7 +14,7 @@ from edge.sound.curves import FloatArray, a_db, c_db, nominal_exact_hz, z_db
 from edge.sound.levels import energy_mean_db
 from edge.sound.meter import Limits, SoundLevelMeter
 from edge.sound.octaves import LOWEST_BAND, ThirdOctaves, highest_band
-from edge.sound.second import MeteredSecond
+from edge.sound.second import MeteredSecond, laf_step
 
 FULL_SCALE_DB: Final = 120.0
 _REFERENCE: Final = 0.1
@@ -137,8 +137,9 @@ def _burst_goal(length_s: float, time_constant_s: float) -> float:
 def _decays(rate_hz: int) -> Iterator[Check]:
     silence = np.zeros(3 * rate_hz)
     seconds = _measured(rate_hz, np.concatenate([_tone(rate_hz, _burst_hz(rate_hz), 8), silence]))
-    f_rate = seconds[8].laf_samples_db[20] - seconds[8].laf_samples_db[70]
-    yield Check("IEC 61672-1, 5.8", "decay of F, dB/s", iec.F_DECAY_DB_PER_S, f_rate / 0.5 - iec.F_DECAY_DB_PER_S,
+    apart_s = 50 * laf_step(rate_hz) / rate_hz
+    f_rate = (seconds[8].laf_samples_db[20] - seconds[8].laf_samples_db[70]) / apart_s
+    yield Check("IEC 61672-1, 5.8", "decay of F, dB/s", iec.F_DECAY_DB_PER_S, f_rate - iec.F_DECAY_DB_PER_S,
                 *iec.F_DECAY_LIMITS)  # fmt: skip
     s_rate = (seconds[8].lasmin_db or 0.0) - (seconds[9].lasmin_db or 0.0)
     yield Check("IEC 61672-1, 5.8", "decay of S, dB/s", iec.S_DECAY_DB_PER_S, s_rate - iec.S_DECAY_DB_PER_S,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 import numpy.typing as npt
 
@@ -11,7 +9,6 @@ from edge.sound.block_filter import BLOCK, StateSpace, Track, product
 from edge.sound.curves import FloatArray
 
 IntArray = npt.NDArray[np.int64]
-_NONE: Final = np.empty(0, np.int64)
 
 
 class Smoothing:
@@ -66,31 +63,29 @@ class Smoothed:
         """Return the value at every sample."""
         return np.concatenate([self._within(slice(None)).reshape(-1), self._tail])
 
-    def read(self, blocks: IntArray = _NONE, places: IntArray = _NONE) -> tuple[float, float, FloatArray]:
-        """Return the highest and the lowest value at any sample, and the values at some samples.
+    @property
+    def at_block_ends(self) -> FloatArray:
+        """Return the value at the last sample of each whole block."""
+        return self._states[1:]
 
-        These are given as their blocks, ascending, and their places within them.
+    def extremes(self) -> tuple[float, float]:
+        """Return the highest and the lowest value at any sample.
 
         From a value within a block, the average falls to the block's end by the decay of a block at most. So only
         blocks whose end lies within that decay of the highest end can hold a higher value, and likewise for the
         lowest; these alone are looked into.
         """
-        states, inside = self._states, int(np.searchsorted(blocks, len(self._blocks)))
-        top, low, found = -np.inf, np.inf, np.empty(0)
+        top, low, states = -np.inf, np.inf, self._states
         if len(states) > 1:
             ends = states[1:]
             top, low = float(ends.max()), float(ends.min())
             high = np.flatnonzero(ends >= top * self._least_within)
             deep = np.flatnonzero(states[:-1] <= low * self._most_within)
-            values = self._within(np.concatenate([blocks[:inside], high, deep]))
-            found = values[np.arange(inside), places[:inside]]
-            if len(high) or len(deep):
-                near = values[inside:]
-                top, low = max(top, float(near.max())), min(low, float(near.min()))
+            near = self._within(np.concatenate([high, deep]))
+            top, low = max(top, float(near.max())), min(low, float(near.min()))
         if len(self._tail):
             top, low = max(top, float(self._tail.max())), min(low, float(self._tail.min()))
-            found = np.concatenate([found, self._tail[places[inside:]]])
-        return top, low, found
+        return top, low
 
     def _within(self, which: slice | IntArray) -> FloatArray:
         chosen = self._blocks[which]

@@ -16,10 +16,9 @@ import numpy.typing as npt
 
 from edge.sound.curves import FloatArray
 from edge.sound.octaves import BandEnergy
-from edge.sound.second import LAF_RATE_HZ, MeteredSecond
+from edge.sound.second import MeteredSecond, laf_step
 from edge.sound.settings import SoundEventSettings
 
-_STEP_S: Final = 1 / LAF_RATE_HZ
 _F_TIME_S: Final = 0.125
 _LOWEST_BIN: Final = -500
 _BINS: Final = 2501
@@ -34,6 +33,7 @@ class SoundEvent:
     background_db: float
     threshold_db: float
     before_db: float
+    step_s: float
     levels_db: list[float] = field(default_factory=list)
     above: int = 0
     below: int = 0
@@ -49,7 +49,7 @@ class SoundEvent:
     @property
     def duration_s(self) -> float:
         """From the first to the last sample above the threshold."""
-        return len(self.heard) * _STEP_S
+        return len(self.heard) * self.step_s
 
     @property
     def lafmax_db(self) -> float:
@@ -65,15 +65,15 @@ class SoundEvent:
         """
         f = 10 ** (self.heard / 10)
         before = 10 ** (self.before_db / 10)
-        exposure = (f.sum() - f[-1] / 2 + before / 2) * _STEP_S + _F_TIME_S * (f[-1] - before)
+        exposure = (f.sum() - f[-1] / 2 + before / 2) * self.step_s + _F_TIME_S * (f[-1] - before)
         return 10 * math.log10(max(exposure, 1e-5))
 
     @property
     def onset_db_per_s(self) -> float:
         """Steepest rise of LAF over a tenth of a second."""
         f = np.concatenate([[self.before_db], self.heard])
-        step = LAF_RATE_HZ // 10
-        return float((f[step:] - f[:-step]).max() * 10) if len(f) > step else 0.0
+        step = round(0.1 / self.step_s)
+        return float((f[step:] - f[:-step]).max() / (step * self.step_s)) if len(f) > step else 0.0
 
     @property
     def bursts(self) -> int:
@@ -102,8 +102,9 @@ class Look:
 class EventDetector:
     """Finds events in the seconds of one device."""
 
-    def __init__(self, settings: SoundEventSettings) -> None:
+    def __init__(self, settings: SoundEventSettings, rate_hz: int) -> None:
         self._settings = settings
+        self._step_s = laf_step(rate_hz) / rate_hz
         self._background = _Background(settings.background_s)
         self._event: SoundEvent | None = None
         self._last_db = 0.0
@@ -119,12 +120,13 @@ class EventDetector:
         else:
             touched = self._event
             finished = None
-            first_s = second.t + 1 - len(levels) * _STEP_S
+            first_s = second.t + 1 - len(levels) * self._step_s
             for number, level in enumerate(levels.tolist()):
                 if self._event is None and threshold is not None and level >= threshold:
                     background = self._background.l90_db or threshold
                     before = self._last_db if number else min(self._last_db, threshold)
-                    self._event = SoundEvent(first_s + number * _STEP_S, background, threshold, before)
+                    at = first_s + number * self._step_s
+                    self._event = SoundEvent(at, background, threshold, before, self._step_s)
                     touched = touched or self._event
                 if self._event is not None and self._step(self._event, level):
                     finished = self._close() or finished
@@ -150,11 +152,11 @@ class EventDetector:
             event.below = 0
         else:
             event.below += 1
-        event.confirmed |= event.above >= round(settings.for_s * LAF_RATE_HZ)
-        if len(event.levels_db) >= settings.longest_s * LAF_RATE_HZ:
+        event.confirmed |= event.above >= settings.for_s / self._step_s
+        if len(event.levels_db) >= settings.longest_s / self._step_s:
             event.ending = "too_long"
             return True
-        return event.below >= round(settings.hold_s * LAF_RATE_HZ)
+        return event.below >= settings.hold_s / self._step_s
 
     def _close(self) -> SoundEvent | None:
         event, self._event = self._event, None

@@ -87,11 +87,8 @@ def test_smoothing_finds_every_extreme_and_value(seed, count, growth, slow, cuts
             continue
         reference = expected[done : done + len(part)]
         smoothed = smoothing.process(part)
-        at = np.sort(random.integers(0, len(part), 12))
-        highest, lowest, values = smoothed.read(at // BLOCK, at % BLOCK)
-        assert highest == pytest.approx(reference.max(), rel=1e-12)
-        assert lowest == pytest.approx(reference.min(), rel=1e-12)
-        assert values == pytest.approx(reference[at], rel=1e-12)
+        assert smoothed.extremes() == pytest.approx((reference.max(), reference.min()), rel=1e-12)
+        assert smoothed.at_block_ends == pytest.approx(reference[BLOCK - 1 :: BLOCK], rel=1e-12)
         assert smoothed.values() == pytest.approx(reference, rel=1e-12)
         assert smoothed.last == pytest.approx(reference[-1], rel=1e-12)
         done += len(part)
