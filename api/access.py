@@ -42,6 +42,7 @@ class Identity:
         return self.sites is None or site in self.sites
 
 
+ADMINS: Final = Access(frozenset({"admin"}))
 PUBLIC: Final = Access(public=True)
 READERS: Final = Access(frozenset(ROLES))
 RESPONDERS: Final = Access(frozenset({"admin", "bureau", "water_office", "manager"}))
@@ -76,6 +77,28 @@ OPERATIONS: Final[Mapping[str, Access]] = {
     "get_alert": READERS,
     "acknowledge_alert": RESPONDERS,
     "stream_live": READERS,
+    "list_contacts": READERS,
+    "add_contact": RESPONDERS,
+    "remove_contact": RESPONDERS,
+    "try_contact": RESPONDERS,
+    "list_rules": READERS,
+    "get_rule_history": READERS,
+    "change_rule_of_site": OFFICIALS,
+    "list_silences": READERS,
+    "add_silence": RESPONDERS,
+    "lift_silence": RESPONDERS,
+    "list_users": ADMINS,
+    "add_user": ADMINS,
+    "change_user": ADMINS,
+    "renew_password": ADMINS,
+    "add_site": ADMINS,
+    "get_site_settings": OFFICIALS,
+    "change_site": ADMINS,
+    "add_device": ADMINS,
+    "change_device": ADMINS,
+    "renew_device_password": ADMINS,
+    "add_meter": ADMINS,
+    "change_meter": ADMINS,
     "list_limits": READERS,
     "list_quarantine": OFFICIALS,
     "count_quarantine": OFFICIALS,

@@ -18,12 +18,29 @@ from api.guard import CSRF_HEADER, Who, guard
 from api.headers import BodyLimit, SecurityHeaders
 from api.pages import Pages
 from api.present import PresentBoard
-from api.routes import alerts, health, live, noise, patterns, records, session, sites, water
+from api.routes import (
+    alerts,
+    contacts,
+    health,
+    live,
+    noise,
+    patterns,
+    provisioning,
+    records,
+    rules,
+    session,
+    sites,
+    users,
+    water,
+)
 from api.throttle import LoginThrottle
 from api.version import VERSION
 
 _MOST_BODY: Final = 256 << 10
 _PREFIX: Final = "/api/v1"
+_VERSIONED: Final = (
+    session, contacts, sites, provisioning, noise, patterns, water, alerts, rules, live, records, users,
+)  # fmt: skip
 _DESCRIPTION: Final = f"""
 How quiet residential quarters are and how carefully they use water.
 
@@ -68,7 +85,7 @@ def _api() -> APIRouter:
     guarded = APIRouter(dependencies=[Depends(guard)])
     guarded.include_router(health.router)
     versioned = APIRouter(prefix=_PREFIX)
-    for module in (session, sites, noise, patterns, water, alerts, live, records):
+    for module in _VERSIONED:
         versioned.include_router(module.router)
     versioned.add_api_route(
         "/openapi.json", get_openapi, methods=["GET"], tags=["health"], summary="This document",

@@ -137,7 +137,7 @@ def acknowledge_alert(
             record(
                 session,
                 who.name,
-                "alert_acknowledged",
+                "alert.acknowledge",
                 f"alert:{alert_id}",
                 context.wall.now(),
                 {"note": note},

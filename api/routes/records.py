@@ -66,7 +66,7 @@ class AuditOut(Out):
     id: int
     at: datetime
     who: str
-    action: str = Field(examples=["alert_acknowledged"])
+    action: str = Field(examples=["alert.acknowledge"])
     target: str = Field(examples=["alert:17"])
     detail: dict[str, Any]
 

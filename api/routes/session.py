@@ -109,7 +109,7 @@ def login(request: Request, response: Response, context: Context, given: Annotat
         if old:
             close_session(session, old)
         opened = open_session(session, row, now)
-        record(session, row.name, "login", f"user:{row.name}", now, {"address": address})
+        record(session, row.name, "user.login", row.name, now, {"address": address})
         who = Identity(
             row.id, row.name, role_of(row), row.language, visible_sites(row), opened.csrf_token, opened.token
         )
@@ -164,7 +164,7 @@ def change_password(
         user = session.get_one(User, who.user_id)
         replace_hash(session, user, new_hash)
         opened = open_session(session, user, now)
-        record(session, who.name, "password_changed", f"user:{who.name}", now)
+        record(session, who.name, "user.password", who.name, now)
     _set_cookie(response, context, opened.token)
     return me_out(replace(who, csrf_token=opened.csrf_token, token=opened.token), context)
 

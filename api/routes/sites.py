@@ -17,7 +17,7 @@ from api.present import PresentBoard, PresentLevel, PresentSite
 from api.problems import documented
 from api.schemas import Label, LimitOut, Out, limit_out
 from contract.flags import NOISE_EXCLUDED, NoiseFlag, names
-from store.registry.models import Device, DeviceState, Site
+from store.registry.models import Device, DeviceState, Meter, Site
 
 router = APIRouter(tags=["sites"])
 
@@ -208,15 +208,7 @@ def list_meters(context: Context, site: str) -> MetersOut:
     with context.registry.reader() as session:
         reads.one_site(session, site)
         rows = reads.meters_of(session, site)
-        return MetersOut(
-            items=[
-                MeterOut.model_validate(
-                    {"name": one.name, "label": {"zh": one.label_zh, "en": one.label_en}, "role": one.role,
-                     "device": one.device}
-                )
-                for one in rows
-            ]
-        )  # fmt: skip
+        return MetersOut(items=[meter_out(one) for one in rows])
 
 
 @router.get(
@@ -270,7 +262,14 @@ def device_out(device: Device, state: DeviceState | None, meters: list[str]) -> 
     )  # fmt: skip
 
 
-def label_of(row: Site | Device) -> Label:
+def meter_out(row: Meter) -> MeterOut:
+    """Render a meter."""
+    return MeterOut.model_validate(
+        {"name": row.name, "label": label_of(row), "role": row.role, "device": row.device}
+    )
+
+
+def label_of(row: Site | Device | Meter) -> Label:
     """Return a row's name in both languages."""
     return Label(zh=row.label_zh, en=row.label_en)
 

@@ -26,8 +26,9 @@ from store.series.interface import SeriesStore
 from tests.api import seeding
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True)
 def _plain_logs() -> None:
+    """Log as the product does; structlog's own default renders local variables, for a minute."""
     set_up("warning")
 
 

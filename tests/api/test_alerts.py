@@ -67,7 +67,7 @@ def test_taking_an_alert_up_is_written_down_told_and_final(
     assert again.status_code == 200 and again.json()["acknowledged_by"] == "manager"
     assert len(again.json()["transitions"]) == len(body["transitions"])
     audit = person("admin").get("/audit").json()["items"]
-    assert [(one["who"], one["target"]) for one in audit if one["action"] == "alert_acknowledged"] == [
+    assert [(one["who"], one["target"]) for one in audit if one["action"] == "alert.acknowledge"] == [
         ("manager", f"alert:{alert['id']}")
     ]
     context.live._flush()
