@@ -31,12 +31,14 @@ class QuarterRow(msgspec.Struct, frozen=True, kw_only=True):
     """What a quarter's master meter and its sub-meters gained over the same hour, litres.
 
     ``subs_l`` holds every sub-meter by name, with ``None`` for one that is known to be silent. One that repeats its
-    last reading while its radio is out is given as it is, with 0: the detector finds it.
+    last reading while its radio is out is given as it is, with 0: the detector finds it. ``backlog_l`` is for a meter
+    that was ``None`` before: what it gained since it was last known, this hour included, where that came to be known.
     """
 
     t: datetime
     master_l: float | None
     subs_l: Mapping[str, float | None]
+    backlog_l: Mapping[str, float] = {}
     duration_h: float = 1.0
 
     @property
