@@ -53,6 +53,7 @@ class LiveListener:
         self._sent = _SentSeconds()
         self._tally = _GapTally(recorder)
         self._checked_wiring = False
+        self._told_drift = False
 
     def run(self, source: Source, stop: threading.Event) -> None:
         """Listen until the source ends or ``stop`` is set."""
@@ -128,6 +129,9 @@ class LiveListener:
 
     def _discipline(self, samples: int, ends: float) -> None:
         step = self._clock.observe(samples, ends)
+        if not self._told_drift and self._clock.settled:
+            self._told_drift = True
+            log.info("sample clock measured", drift_ppm=round(self._clock.drift_ppm, 1))
         if step is None:
             return
         log.warning("system time was set", step_s=round(step.step_s, 3), followed=step.followed)

@@ -22,6 +22,9 @@ from edge.sound.spectrum import SpectrumLedger
 from edge.sound.wiring import HALF_ZERO_WARNING, half_zero
 
 EXCEEDED_PERCENT: Final = (5, 10, 50, 90, 95)
+_LOWEST_BIN: Final = -500
+_BINS: Final = 2501
+""":class:`contract.messages.NoiseMinute` allows bins from -50 to 200 dB."""
 
 
 def measure(
@@ -71,7 +74,7 @@ class Summary:
     _lafmax_db: float = -math.inf
     _lafmin_db: float = math.inf
     _lcpeak_db: float = -math.inf
-    _bins: list[npt.NDArray[np.int64]] = field(default_factory=list)
+    _counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(_BINS, np.int64))
     _ledger: SpectrumLedger | None = None
     _bands: BandEnergy = field(default_factory=BandEnergy)
 
@@ -95,7 +98,7 @@ class Summary:
         self._lafmax_db = max(self._lafmax_db, second.lafmax_db)
         self._lafmin_db = min(self._lafmin_db, second.lafmin_db)
         self._lcpeak_db = max(self._lcpeak_db, second.lcpeak_db or -math.inf)
-        self._bins.append(second.laf_bins)
+        self._counts += np.bincount(np.clip(second.laf_bins - _LOWEST_BIN, 0, _BINS - 1), minlength=_BINS)
 
     def result(self) -> dict[str, object]:
         """Return the summary; levels are ``None`` where nothing was measured."""
@@ -126,16 +129,19 @@ class Summary:
         return {"first_band": LOWEST_BAND, "bands_db": self._bands.levels_db(self.full_scale_db)}
 
     def _exceeded(self) -> dict[str, float | None]:
-        bins = np.concatenate(self._bins) if self._bins else np.empty(0, np.int64)
-        return {f"l{n}_db": exceeded_db(bins, n) for n in EXCEEDED_PERCENT}
+        return {f"l{n}_db": exceeded_db(self._counts, n) for n in EXCEEDED_PERCENT}
 
 
-def exceeded_db(bins: npt.NDArray[np.int64], percent: float) -> float | None:
-    """Return the level exceeded for ``percent`` of the LAF samples, interpolated within its 0.1 dB bin."""
-    if not len(bins):
+def exceeded_db(counts: npt.NDArray[np.int64], percent: float) -> float | None:
+    """Return the level exceeded for ``percent`` of the LAF samples, interpolated within its 0.1 dB bin.
+
+    ``counts`` are the samples in each bin from -50 dB on.
+    """
+    total = int(counts.sum())
+    if not total:
         return None
-    levels, counts = np.unique(bins, return_counts=True)
-    below = np.concatenate([[0], np.cumsum(counts)])
-    wanted = len(bins) * (1 - percent / 100)
-    index = min(int(np.searchsorted(below, wanted, side="right")) - 1, len(levels) - 1)
-    return float(levels[index] / 10 + 0.1 * (wanted - below[index]) / counts[index])
+    below = np.cumsum(counts)
+    wanted = total * (1 - percent / 100)
+    index = int(np.searchsorted(below, wanted, side="left")) if wanted > 0 else int(np.flatnonzero(counts)[0])
+    within = (wanted - (below[index] - counts[index])) / counts[index]
+    return float((index + _LOWEST_BIN + within) / 10)

@@ -24,6 +24,7 @@ _LIKE_S: Final = 0.05
 _MOST_PPM: Final = 1000.0
 _POINTS: Final = 360
 _UNSTEADY: Final = 6
+_SETTLED: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,11 @@ class SampleClock:
     def drift_ppm(self) -> float:
         """By how much the sample clock is fast against the system's time, parts per million."""
         return (1 / (self._period * self._rate) - 1) * 1e6
+
+    @property
+    def settled(self) -> bool:
+        """Whether the drift is known to about a part per million."""
+        return len(self._points) >= _SETTLED
 
     @property
     def disciplined(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
+from datetime import UTC
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -12,15 +13,23 @@ from typing import Final
 import structlog
 
 from contract.clock import Clock
-from contract.messages import Reading
+from contract.messages import EdgeEvent, Reading
 from edge.sound.history import History
 from edge.sound.instrument import Instrument
 from edge.sound.live import LiveListener
 from edge.sound.meter import SoundLevelMeter
 from edge.sound.pacing import wait_until
-from edge.sound.settings import FileSource, NoiseSettings, PortAudioSource, SceneSource, StdinSource
+from edge.sound.settings import (
+    FileSource,
+    NoiseSettings,
+    PortAudioSource,
+    SceneSource,
+    SourceSettings,
+    StdinSource,
+)
 from edge.sound.sources.base import Gap, Source
 from edge.sound.sources.scene import SceneSound
+from edge.sound.sources.scene_file import check_scene
 from edge.sound.sources.sound_file import SoundFileSource
 from edge.sound.sources.stdin import PcmSource
 
@@ -38,7 +47,7 @@ _NO_RAIL: Final = math.inf
 class Station:
     """Measures until its source ends or it is told to stop. ``folder`` is the agent's: calibration and state.
 
-    Raises ``ValueError`` that names a file which cannot be used: calibration or response.
+    Raises ``ValueError`` that names what cannot be used: a recording, a scene, a calibration, a response, PortAudio.
     """
 
     def __init__(
@@ -49,6 +58,7 @@ class Station:
         self._emit = emit
         self._folder = folder
         self._instrument = Instrument(settings, folder)
+        _check_source(settings.source)
         self._scene_late_s = 0.0
 
     def run(self, stop: threading.Event) -> None:
@@ -142,13 +152,43 @@ class Station:
 
     def _listen(self, source: Source, settle_s: float, stop: threading.Event) -> None:
         rate_hz, instrument = source.rate_hz, self._instrument
+        self._tell_calibration()
         make_meter = partial(instrument.meter, rate_hz, source.clip, settle_s=settle_s)
         LiveListener(rate_hz, make_meter, instrument.recorder(rate_hz, self._emit), self._now).run(
             source, stop
         )
 
+    def _tell_calibration(self) -> None:
+        """Tell the server which calibration is in force; told again after a restart, it is the same event."""
+        calibration = self._instrument.calibration
+        if calibration is None:
+            log.warning("never calibrated", full_scale_db=self._instrument.full_scale_db)
+            return
+        detail: dict[str, str | int | float | bool | list[float | None] | None] = {
+            "action": "set",
+            "full_scale_db": calibration.full_scale_db,
+            "calibrator_db": calibration.calibrator_db,
+            "calibrator": calibration.calibrator,
+            "drift_db": calibration.drift_db,
+            "forced": calibration.forced,
+        }
+        at = calibration.calibrated_at.astimezone(UTC)
+        self._emit(EdgeEvent(seq=0, t=at, kind="calibration", detail=detail))
+
     def _now(self) -> float:
         return self._clock.now().timestamp()
+
+
+def _check_source(settings: SourceSettings) -> None:
+    """Raise :class:`SourceError` for what no waiting would mend."""
+    if isinstance(settings, FileSource):
+        SoundFileSource(Path(settings.path), channel=settings.channel)
+    elif isinstance(settings, SceneSource):
+        check_scene(Path(settings.path))
+    elif isinstance(settings, PortAudioSource):
+        from edge.sound.sources.portaudio import load_portaudio
+
+        load_portaudio()
 
 
 def _live_source(settings: PortAudioSource | StdinSource, now: Callable[[], float]) -> Source:

@@ -10,7 +10,7 @@ from typing import Protocol
 from edge.sound.curves import FloatArray
 
 
-class SourceError(RuntimeError):
+class SourceError(ValueError):
     """A source cannot be used; the text names the cause and the cure."""
 
 

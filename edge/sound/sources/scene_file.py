@@ -143,6 +143,14 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError(f"zone {self.zone!r} is not known") from error
 
 
+def check_scene(path: Path) -> None:
+    """Raise :class:`SourceError` if a scene file or one of its recordings cannot be read."""
+    scene = load_scene(path)
+    for clip in sorted({one.clip for one in (*scene.layers, *scene.events)}):
+        if not (path.parent / clip).is_file():
+            raise SourceError(f"{path}: the clip {clip} does not exist beside it")
+
+
 def load_scene(path: Path) -> Scene:
     """Read a scene file. Raises :class:`SourceError` that names the file and the key."""
     try:

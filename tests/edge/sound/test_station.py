@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
+import msgspec
 import numpy as np
 import pytest
 import soundfile
@@ -20,7 +24,7 @@ from edge.sound.calibration import Calibration, CalibrationError, save_calibrati
 from edge.sound.history import History
 from edge.sound.measure import measure
 from edge.sound.response import ResponseError
-from edge.sound.settings import FileSource, NoiseSettings, PortAudioSource, SceneSource
+from edge.sound.settings import FileSource, NoiseSettings, PortAudioSource, SceneSource, StdinSource
 from edge.sound.sources.base import SourceError
 from edge.sound.sources.sound_file import SoundFileSource
 from edge.sound.station import Station
@@ -305,3 +309,57 @@ def test_a_bad_response_file_names_the_cause(tmp_path, content, cause):
     settings = NoiseSettings(response=str(tmp_path / "mic.csv"))
     with pytest.raises(ResponseError, match=cause):
         Station(settings, SystemClock(), print, tmp_path)
+
+
+# -- a live source ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("age_days", "overdue"), [(10, False), (400, True), (None, True)])
+def test_a_live_source_tells_its_calibration_and_whether_it_is_overdue(
+    tmp_path, monkeypatch, age_days, overdue
+):
+    if age_days is not None:
+        at = datetime.now(UTC) - timedelta(days=age_days)
+        calibration = Calibration(
+            full_scale_db=131.0, calibrated_at=at, calibrator_db=94.0, frequency_hz=1000.0, drift_db=0.1
+        )
+        save_calibration(tmp_path / "calibration.json", calibration)
+    samples = (3276.8 * np.sin(2 * np.pi * 1000 * np.arange(3 * 48_000) / 48_000)).astype("<i2")
+    read_end, write_end = os.pipe()
+    feeder = threading.Thread(target=lambda: os.fdopen(write_end, "wb").write(samples.tobytes()))
+    feeder.start()
+    with os.fdopen(read_end, "rb") as pipe:
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=pipe))
+        seconds, _, events = split(played(NoiseSettings(source=StdinSource()), tmp_path))
+    feeder.join()
+    assert seconds and all(("calibration_overdue" in second.flags) == overdue for second in seconds)
+    told = [event for event in events if event.kind == "calibration"]
+    if age_days is None:
+        assert told == [] and seconds[0].laeq_db == pytest.approx(120 - 23.01, abs=0.1)
+    else:
+        assert told[0].t == at and told[0].detail["full_scale_db"] == 131.0
+        assert seconds[0].laeq_db == pytest.approx(131 - 23.01, abs=0.1)
+
+
+def test_settings_are_checked_key_by_key():
+    good = {"source": {"type": "portaudio", "device": "USB", "channel": 2}, "full_scale_db": 118.5}
+    assert msgspec.convert(good, NoiseSettings).source == PortAudioSource(device="USB", channel=2)
+    for bad, cause in (
+        ({"source": {"type": "radio"}}, "radio"),
+        ({"source": {"type": "file"}}, "path"),
+        ({"source": {"type": "portaudio", "channel": 3, "channels": 2}}, "channels = 2"),
+        ({"source": {"type": "stdin", "format": "s8"}}, "s8"),
+        ({"full_scale": 120}, "full_scale"),
+        ({"events": {"margin_db": -1}}, "margin_db|>= 3"),
+    ):
+        with pytest.raises(msgspec.ValidationError, match=cause):
+            msgspec.convert(bad, NoiseSettings)
+
+
+def test_relative_paths_are_taken_from_the_given_folder(tmp_path):
+    settings = NoiseSettings(
+        source=SceneSource(path="a/scene.toml"), calibration="/etc/c.json", response="mic.csv"
+    )
+    resolved = settings.resolved(tmp_path)
+    assert resolved.source == SceneSource(path=str(tmp_path / "a/scene.toml"))
+    assert (resolved.calibration, resolved.response) == ("/etc/c.json", str(tmp_path / "mic.csv"))
