@@ -32,6 +32,8 @@ class Weighted:
     f: Smoothed
     s: Smoothed | None
     c: FloatArray | None
+    z: FloatArray
+    """The samples themselves, with the microphone's response corrected."""
 
 
 class WeightingChain:
@@ -74,6 +76,7 @@ class WeightingChain:
             f=self._f.process(squares),
             s=None if self._s is None else self._s.process(squares),
             c=None if self._c is None else self._c.process(samples),
+            z=samples,
         )
 
     def _preset(self, offset: float) -> None:

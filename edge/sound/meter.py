@@ -23,8 +23,6 @@ _OVERLOAD, _UNDER_RANGE, _SETTLING, _GAP, _STUCK = (
     )
 )  # fmt: skip
 _SETTLED_TIME_CONSTANTS: Final = 5
-_HOLD_GAP_S: Final = 1.0
-"""Across a shorter gap the time weightings hold their value; after a longer one they start anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +200,8 @@ class SoundLevelMeter:
         )
         sums.laf.append(ends[self._laf_blocks - 1 :: self._laf_blocks])
         if weighted.c is not None:
-            sums.z_sum += float(samples.sum())
-            sums.z += sum_of_squares(samples)
+            sums.z_sum += float(weighted.z.sum())
+            sums.z += sum_of_squares(weighted.z)
             sums.c += sum_of_squares(weighted.c)
             sums.c_peak = max(sums.c_peak, float(weighted.c.max()), -float(weighted.c.min()))
         if weighted.s is not None and self._since_open >= self._s_settled:
