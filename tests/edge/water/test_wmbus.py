@@ -16,6 +16,7 @@ PROFILE = load("mbus", MbusProfile)
 ANY = msgspec.structs.replace(PROFILE, any_medium=True)
 OMS = json.loads((vectors.DATA / "oms_annex_n.json").read_text())
 KEY = bytes.fromhex(OMS["key"])
+MORE = json.loads((vectors.DATA / "wmbus_more.json").read_text())
 
 
 def decode(raw, key=None, profile=PROFILE):
@@ -120,3 +121,19 @@ def test_what_telegrams_teach_is_bounded():
 def test_ids_of_the_radio_module_and_of_the_meter_behind_it():
     gwf = wmbus_telegram.without_crcs(bytes.fromhex(vectors.by_id("wmbus", "gwfwater-1")["hex"]))
     assert wmbus_telegram.ids_of(gwf) == ["10154446", "19680750"]
+
+
+@pytest.mark.parametrize("vector", MORE["vectors"], ids=lambda one: one["id"])
+def test_more_makers(vector):
+    found = decode(bytes.fromhex(vector["hex"]), vectors.key_of(vector))
+    assert (found.serial, found.volume_m3) == (vector["serial"], Decimal(vector["volume_m3"]))
+    if "meter_time" in vector:
+        assert found.meter_time == vector["meter_time"]
+    if "reverse_m3" in vector:
+        assert found.reverse_m3 == Decimal(vector["reverse_m3"])
+
+
+@pytest.mark.parametrize("vector", MORE["refused"], ids=lambda one: one["id"])
+def test_telegrams_without_a_present_register(vector):
+    with pytest.raises(FrameRefused):
+        decode(bytes.fromhex(vector["hex"]))
