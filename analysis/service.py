@@ -88,6 +88,7 @@ class Analysis:
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(timeout=30.0)
+        self._attempt("keeping the leak detectors", lambda: self._watch.close(self._clock.now()))
 
     @property
     def healthy(self) -> bool:

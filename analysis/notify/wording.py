@@ -150,6 +150,44 @@ def _water_continuous(one: Facts, language: Language) -> str:
     )
 
 
+def _leak(one: Facts, language: Language) -> str:
+    alarms = one.detail.get("alarms") or []
+    if not alarms or one.value is None:
+        return "用水异常" if language == "zh" else "The use of water is not as it should be"
+    first = alarms[0]
+    zh, en = _LEAK_NAMES.get(str(first["kind"]), ("用水异常", "unusual use of water"))
+    if first.get("month_l", 0.0) <= 0.0:
+        return zh if language == "zh" else en.capitalize()
+    month_m3, money = first["month_l"] / 1000.0, first["month_money"]
+    if language == "zh":
+        return f"{zh},约 {one.value:.1f} L/h,照此每月损失约 {month_m3:.1f} m³、{money:.2f} 元"
+    currency = one.detail.get("currency", "")
+    return (
+        f"{en.capitalize()}, about {one.value:.1f} L/h: a month of it is about {month_m3:.1f} m³ "
+        f"and {money:.2f} {currency}"
+    )
+
+
+def _device_offline(one: Facts, language: Language) -> str:
+    minutes = f"{one.value:.0f}" if one.value is not None else "?"
+    silent = one.detail.get("what") == "silent"
+    if one.event == "resolved":
+        return "设备已恢复" if language == "zh" else "The device is back"
+    if language == "zh":
+        return f"设备在线,但 {minutes} 分钟没有数据" if silent else f"设备离线 {minutes} 分钟"
+    return f"Online, but no readings for {minutes} minutes" if silent else f"Offline for {minutes} minutes"
+
+
+def _noise_night_max(one: Facts, language: Language) -> str:
+    told = one.worst
+    if told is None or one.limit is None:
+        return "夜间突发噪声" if language == "zh" else "A sudden noise at night"
+    excess = told - one.limit
+    if language == "zh":
+        return f"夜间突发噪声最大声级 {told:.1f} dB(A),超过 {one.limit:.0f} dB(A) {excess:.1f} dB"
+    return f"Highest level of a sudden noise at night: {told:.1f} dB(A), {excess:.1f} dB above {one.limit:.0f} dB(A)"
+
+
 def _any_kind(one: Facts, language: Language) -> str:
     if one.value is None:
         return "条件成立" if language == "zh" else "The rule's condition is met"
@@ -168,6 +206,17 @@ INDICATIVE: Final = (
     "指示性数据,不作执法依据:测量设备未经型式批准。",
     "Indicative, not for enforcement: the instrument is not type-approved.",
 )
+_LEAK_NAMES: Final[dict[str, tuple[str, str]]] = {
+    "continuous_flow": ("疑似持续漏水", "water that never rests"),
+    "intermittent_toilet": ("疑似马桶间歇漏水", "a toilet that runs again and again"),
+    "burst": ("疑似爆管或水龙头未关", "a burst pipe or an open tap"),
+    "backflow": ("水表倒流", "the meter runs backwards"),
+    "stuck": ("水表停走", "the meter stands still"),
+    "silent": ("水表失联", "the meter is silent"),
+    "quarter_loss": ("总表与户表之间疑似漏水", "water is lost between the master meter and the households"),
+    "district_inflow": ("片区夜间流量异常升高", "the district's night flow has risen"),
+}
+"""By kind of leak alarm."""
 _UNKNOWN: Final = KindWording(
     ("告警", "alert"), _any_kind, ("请到页面查看详情。", "see the page for what it is about.")
 )
@@ -189,6 +238,44 @@ WORDINGS: Final[dict[str, KindWording]] = {
             "ask the household to check toilets, taps, the water heater and the pipe behind the meter: with all of "
             "them shut the meter must stand still.",
         ),
+    ),
+    "noise_night_max": KindWording(
+        ("夜间突发噪声", "sudden noise at night"),
+        _noise_night_max,
+        (
+            "请查看该时段的监测记录,找到声源并劝止。",
+            "look at what was measured at that time, find the source and have it stopped.",
+        ),
+    ),
+    "water_leak": KindWording(
+        ("疑似漏水", "a leak is likely"),
+        _leak,
+        (
+            "请联系住户,检查马桶、水龙头、热水器和水表后的管道;爆管请立即关闭阀门。",
+            "ask the household to check toilets, taps, the water heater and the pipe behind the meter; at a burst, "
+            "shut the valve at once.",
+        ),
+    ),
+    "water_meter_fault": KindWording(
+        ("水表异常", "a meter needs a look"),
+        _leak,
+        (
+            "请安排人员检查水表、接线和读数设备。",
+            "send somebody to look at the meter, its wiring and its reader.",
+        ),
+    ),
+    "water_quarter_loss": KindWording(
+        ("小区管网疑似漏损", "water is lost between the meters"),
+        _leak,
+        (
+            "请检查总表与户表之间的管道,必要时夜间听漏。",
+            "check the pipes between the master meter and the households, at night by listening if need be.",
+        ),
+    ),
+    "device_offline": KindWording(
+        ("设备离线", "a device is away"),
+        _device_offline,
+        ("请检查设备的电源和网络。", "check the device's power and network."),
     ),
 }
 """By kind of rule."""

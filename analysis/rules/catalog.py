@@ -13,12 +13,16 @@ from analysis.rules.kinds import RuleKind
 from analysis.rules.noise_night_max import NoiseNightMaxRule
 from analysis.rules.noise_window import NoiseWindowRule
 from analysis.rules.water_continuous import WaterContinuousRule
+from analysis.rules.water_leak import WaterLeakRule, WaterMeterFaultRule, WaterQuarterLossRule
 from store.registry.models import Rule, RuleVersion
 
 DEFAULT_RULES: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     (NoiseWindowRule.key, {}),
     (NoiseNightMaxRule.key, {}),
     (WaterContinuousRule.key, {}),
+    (WaterLeakRule.key, {}),
+    (WaterMeterFaultRule.key, {}),
+    (WaterQuarterLossRule.key, {}),
     (DeviceOfflineRule.key, {}),
 )
 """Kind and parameters of a new site's rules; what is not named takes the kind's default."""
@@ -27,7 +31,8 @@ DEFAULT_RULES: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
 def new_kinds() -> dict[str, RuleKind]:
     """Return a fresh instance of every kind, by key."""
     kinds: tuple[RuleKind, ...] = (
-        NoiseWindowRule(), NoiseNightMaxRule(), WaterContinuousRule(), DeviceOfflineRule(),
+        NoiseWindowRule(), NoiseNightMaxRule(), WaterContinuousRule(), WaterLeakRule(), WaterMeterFaultRule(),
+        WaterQuarterLossRule(), DeviceOfflineRule(),
     )  # fmt: skip
     return {kind.key: kind for kind in kinds}
 

@@ -1,4 +1,4 @@
-"""What stands between seeing and alerting: dependencies and maintenance windows. Pure."""
+"""What stands between seeing and alerting: dependencies, better rules and maintenance windows. Pure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from analysis.alerts.machine import Observation
 from analysis.alerts.silences import Window, match
 from analysis.rules.device_offline import DeviceOfflineRule
 from analysis.rules.kinds import Sighting, World
+from analysis.rules.water_continuous import WaterContinuousRule
+from analysis.rules.water_leak import WaterLeakRule
 
 _CAUSE: Final = DeviceOfflineRule.key
 _INHIBITED: Final = Observation("no_data")
@@ -35,6 +37,23 @@ def inhibit(sightings: Sequence[Sighting], world: World) -> list[Sighting]:
         replace(one, seen=_INHIBITED)
         if one.rule.kind != _CAUSE
         and (one.rule.site, carrier.get((one.rule.site, one.source), one.source)) in away
+        else one
+        for one in sightings
+    ]
+
+
+def supersede(sightings: Sequence[Sighting]) -> list[Sighting]:
+    """Where the leak detectors see a leak, the plain rule of 24 hours begins no second alert about it."""
+    leaking = {
+        (one.rule.site, one.source)
+        for one in sightings
+        if one.rule.kind == WaterLeakRule.key and one.seen.verdict == "breach"
+    }
+    return [
+        replace(one, seen=_MAINTAINED)
+        if one.rule.kind == WaterContinuousRule.key
+        and one.seen.verdict == "breach"
+        and (one.rule.site, one.source) in leaking
         else one
         for one in sightings
     ]

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from analysis.alerts.machine import Observation, Timing
 from analysis.exclusions import Span
+from analysis.leak_watch import LeakWatch
 from analysis.notify.prefs import Severity
 from analysis.site_settings import SiteSettings
 from store.registry.models import Device, DeviceState, Meter, Rule, Site
@@ -68,6 +69,7 @@ class World:
     meters: Mapping[str, Sequence[Meter]] = field(default_factory=dict)
     states: Mapping[tuple[str, str], DeviceState] = field(default_factory=dict)
     bad_weather: Mapping[str, Sequence[Span]] = field(default_factory=dict)
+    leaks: LeakWatch | None = None
 
     def noise_devices(self, site: str) -> list[Device]:
         """Return the site's enabled devices that measure noise."""

@@ -17,9 +17,11 @@ from analysis.alerts.machine import Reason
 from analysis.alerts.silences import Window, current
 from analysis.alerts.snapshot import AlertSnapshot
 from analysis.exclusions import Span, weather_spans
+from analysis.leak_watch import LeakWatch
 from analysis.rules.catalog import new_kinds
-from analysis.rules.filters import inhibit, maintain
+from analysis.rules.filters import inhibit, maintain, supersede
 from analysis.rules.kinds import RuleView, Sighting, World, view
+from analysis.rules.water_leak import WaterLeakRule, WaterMeterFaultRule, WaterQuarterLossRule
 from analysis.site_settings import settings_of
 from store.registry.database import Registry
 from store.registry.models import Device, DeviceState, Meter, Rule, Site
@@ -33,6 +35,7 @@ _RELOAD_S: Final = 2.0
 """Real seconds that sites, devices, meters and rules are taken as known, at least."""
 _RELOAD_SHARE: Final = 20
 """... and this many times as long as loading them took, so that a city does not load all the time."""
+_OF_LEAKS: Final = (WaterLeakRule.key, WaterMeterFaultRule.key, WaterQuarterLossRule.key)
 _WEATHER_BACK: Final = timedelta(hours=2)
 _MOST_WEATHER: Final = 20_000
 
@@ -72,6 +75,7 @@ class Watch:
         self._book = book
         self._monotonic = monotonic
         self._kinds = new_kinds()
+        self._leaks = LeakWatch(series, registry, monotonic=monotonic)
         self._loaded: _Loaded | None = None
         self._reload_at = 0.0
         self._told_bad: dict[int, str] = {}
@@ -82,14 +86,21 @@ class Watch:
         world = World(
             series=self._series, now=now, end=(now - settling).replace(microsecond=0), sites=loaded.sites,
             devices=loaded.devices, meters=loaded.meters, states=loaded.states, bad_weather=loaded.weather,
+            leaks=self._leaks,
         )  # fmt: skip
+        if any(key in loaded.rules for key in _OF_LEAKS):
+            self._leaks.advance(loaded.sites, loaded.meters, now)
         seen = [one for key, rules in loaded.rules.items() for one in self._kinds[key].observe(rules, world)]
-        sightings = maintain(inhibit(seen, world), loaded.windows, now)
+        sightings = maintain(supersede(inhibit(seen, world)), loaded.windows, now)
         changed = self._book.take(sightings, now)
         if fresh:
             changed += self._end_orphans(loaded, sightings, now)
         count = sum(len(rules) for rules in loaded.rules.values())
         return RoundReport(count, len(loaded.bad), len(sightings), changed)
+
+    def close(self, now: datetime) -> None:
+        """Write down what is remembered."""
+        self._leaks.close(now)
 
     def _current(self, now: datetime) -> tuple[_Loaded, bool]:
         began = self._monotonic()

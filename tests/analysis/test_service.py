@@ -142,6 +142,21 @@ def test_water_that_never_rests_is_told(series: DuckDbStore, registry: Registry,
     readings.water(series, NOON - timedelta(hours=24), [12.0] * 24)
     with _running(Analysis(series, registry, _clock_at(NOON))):
         wait_for(lambda: told.received)
+    assert told.received[0]["title"] == "静园:疑似漏水"
+    assert "疑似持续漏水,约 12.0 L/h,照此每月损失约 8.8 m³、43.83 元" in told.received[0]["message"]
+    with registry.reader() as session:
+        assert session.scalars(select(Alert.rule_kind)).all() == ["water_leak"]  # and no second one about it
+
+
+def test_without_the_detectors_the_plain_rule_tells_it(
+    series: DuckDbStore, registry: Registry, told: Webhook
+) -> None:
+    with registry.session() as session:
+        for rule in session.scalars(select(Rule).where(Rule.kind != "water_continuous")):
+            rule.enabled = False
+    readings.water(series, NOON - timedelta(hours=24), [12.0] * 24)
+    with _running(Analysis(series, registry, _clock_at(NOON))):
+        wait_for(lambda: told.received)
     assert told.received[0]["title"] == "静园:疑似持续漏水"
     assert "最小流量 12.0 L/h" in told.received[0]["message"]
 

@@ -1,0 +1,163 @@
+"""Runs the leak detectors over what is stored, and keeps their state over restarts.
+
+Each meter, and each quarter with a master meter, is a unit that is fed row by row as readings come. A detector is a
+function of its rows: its state is written down now and then, and what came after is fed again on a restart. The
+detectors themselves are in ``analysis.leaks``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+import structlog
+from sqlalchemy.orm import Session
+
+from analysis.leak_units import HouseholdUnit, QuarterUnit, Unit
+from analysis.leaks.alarm import Alarm
+from store.registry.database import Registry
+from store.registry.models import DetectorState, Meter, Site
+from store.series.interface import SeriesStore, WaterPoint
+
+log = structlog.get_logger(__name__)
+
+Key = tuple[str, str]
+"""Site and unit."""
+_KEEP_EVERY: Final = timedelta(hours=6)
+"""Data time after which a unit's state is written down again."""
+
+
+class LeakWatch:
+    """All detectors of one process. One thread calls it."""
+
+    def __init__(
+        self, series: SeriesStore, registry: Registry, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._series = series
+        self._registry = registry
+        self._monotonic = monotonic
+        self._units: dict[Key, Unit] = {}
+        self._kept_until: dict[Key, datetime] = {}
+        self._behind: list[Key] = []
+
+    def active(self, site: str, unit: str) -> list[Alarm] | None:
+        """Return what a unit's detector holds to be so now; ``None`` where it has not seen anything yet."""
+        known = self._units.get((site, unit))
+        return None if known is None or known.done_until is None else known.active()
+
+    def seen_until(self, site: str, unit: str) -> datetime | None:
+        """Return up to when a unit's data has been seen."""
+        known = self._units.get((site, unit))
+        return known.done_until if known else None
+
+    def advance(
+        self,
+        sites: Mapping[str, Site],
+        meters: Mapping[str, Sequence[Meter]],
+        now: datetime,
+        *,
+        budget_s: float = 1.0,
+    ) -> int:
+        """Feed every unit what is new, for about ``budget_s`` of real time; return how many rows were fed.
+
+        Units that are left over come first the next time. Raises ``StoreUnavailable``.
+        """
+        deadline = self._monotonic() + budget_s
+        due = self._due_units(sites, meters)
+        waiting = [key for key in self._behind if key in due]
+        order = waiting + [key for key in due if key not in set(waiting)]
+        fed = 0
+        self._behind = []
+        for position, key in enumerate(order):
+            if self._monotonic() > deadline:
+                self._behind = order[position:]
+                break
+            unit, newest = due[key]
+            fed += unit.feed(self._series, newest)
+        self._keep((key for key in order if self._worth_keeping(key)), now)
+        return fed
+
+    def close(self, now: datetime) -> None:
+        """Write every state down."""
+        self._keep(list(self._units), now)
+
+    def _due_units(
+        self, sites: Mapping[str, Site], meters: Mapping[str, Sequence[Meter]]
+    ) -> dict[Key, tuple[Unit, datetime]]:
+        """Return the units with a new row, and the reading that makes it."""
+        latest = {(site, meter): point for site, meter, point in self._series.water_latest()}
+        due: dict[Key, tuple[Unit, datetime]] = {}
+        for site, of_site in meters.items():
+            for meter in of_site:
+                newest = latest.get((site, meter.name))
+                if newest is not None and site in sites:
+                    unit = (
+                        self._quarter(sites[site], meter, of_site, newest)
+                        if meter.role == "master"
+                        else (self._household(site, meter.name, newest))
+                    )
+                    if unit is not None and unit.wants(newest.t):
+                        due[site, unit.name] = (unit, newest.t)
+        return due
+
+    def _household(self, site: str, meter: str, newest: WaterPoint) -> Unit:
+        known = self._units.get((site, meter))
+        if known is not None and known.config_key == f"household/{newest.step_ml}":
+            return known
+        return self._take_up(HouseholdUnit(site, meter, newest))
+
+    def _quarter(self, site: Site, master: Meter, meters: Sequence[Meter], newest: WaterPoint) -> Unit | None:
+        subs = [meter.name for meter in meters if meter.role != "master"]
+        masters = [meter.name for meter in meters if meter.role == "master"]
+        if not subs or master.name != masters[0]:
+            return None
+        fresh = QuarterUnit(site.name, site.timezone, master.name, subs, newest)
+        known = self._units.get((site.name, fresh.name))
+        if isinstance(known, QuarterUnit) and known.config_key == fresh.config_key:
+            known.subs = subs
+            return known
+        return self._take_up(fresh)
+
+    def _take_up(self, unit: Unit) -> Unit:
+        """Go on with a unit's state from the registry, where there is one of this configuration."""
+        key = (unit.site, unit.name)
+        with self._registry.reader() as session:
+            row = session.get(DetectorState, key)
+        if row is not None and row.config == unit.config_key:
+            try:
+                unit.restore(row.state, row.done_until)
+                self._kept_until[key] = row.done_until
+            except msgspec.DecodeError as error:
+                log.warning("a leak detector's state is not understood; it begins anew", site=key[0], unit=key[1],
+                            cause=str(error))  # fmt: skip
+        self._units[key] = unit
+        return unit
+
+    def _worth_keeping(self, key: Key) -> bool:
+        until, kept = self._units[key].done_until, self._kept_until.get(key)
+        return until is not None and (kept is None or until - kept >= _KEEP_EVERY)
+
+    def _keep(self, keys: Iterable[Key], now: datetime) -> None:
+        due = [key for key in keys if self._units[key].done_until not in (None, self._kept_until.get(key))]
+        if not due:
+            return
+        with self._registry.session() as session:
+            for key in due:
+                _write(session, self._units[key], now)
+        for key in due:
+            until = self._units[key].done_until
+            if until is not None:
+                self._kept_until[key] = until
+
+
+def _write(session: Session, unit: Unit, now: datetime) -> None:
+    row = session.get(DetectorState, (unit.site, unit.name))
+    if row is None:
+        row = DetectorState(site=unit.site, unit=unit.name)
+        session.add(row)
+    row.config, row.state = unit.config_key, unit.dump()
+    row.done_until, row.updated_at = unit.done_until or now, now
+    row.active = [msgspec.to_builtins(alarm) for alarm in unit.active()]
