@@ -43,6 +43,8 @@ class Network:
         """Read the password. Raises ``WaterConfigError``."""
         self._settings = settings
         self._password = _password(settings)
+        if settings.ca_file is not None and not Path(settings.ca_file).is_file():
+            raise WaterConfigError(f"networks: {settings.name!r}: ca_file {settings.ca_file} is not there")
         self._refusal: str | None = None
         self._session = 0
 
@@ -76,6 +78,7 @@ class Network:
             client.tls_set(ca_certs=settings.ca_file)
         client.reconnect_delay_set(1, _RECONNECT_MOST_S)
         client.on_connect = self._on_connect
+        client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
         client.on_message = lambda client, _userdata, message: self._hand_over(client, message, put)
         return client
@@ -94,6 +97,11 @@ class Network:
         self._session += 1
         client.subscribe(self._settings.topic, qos=1)
         log.info("listening to the network", network=self._settings.name, topic=self._settings.topic)
+
+    def _on_connect_fail(self, _client: Any, _userdata: Any) -> None:
+        if self._refusal is None:
+            self._refusal = "no connection"
+            log.warning("broker of the network cannot be reached", network=self._settings.name)
 
     def _on_disconnect(
         self, _client: Any, _userdata: Any, _flags: Any, reason: Any, _properties: Any

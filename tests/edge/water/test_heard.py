@@ -250,10 +250,26 @@ def test_uplinks_from_a_broker_also_those_that_came_while_away(tmp_path, program
         sender.loop_stop()
 
 
-def test_a_network_whose_password_cannot_be_read(tmp_path):
+@pytest.mark.parametrize("key", ["password_file", "ca_file"])
+def test_a_network_whose_files_cannot_be_read(key, tmp_path):
     settings = {
-        "networks": [{"name": "n", "url": "mqtt://h", "topic": "t", "password_file": str(tmp_path / "none")}],
+        "networks": [{"name": "n", "url": "mqtts://h", "topic": "t", key: str(tmp_path / "none")}],
         "meters": [{"name": "l", "driver": "lorawan", "network": "n", "dev_eui": "70b3d5e75e000001"}],
     }
-    with pytest.raises(WaterConfigError, match="password_file cannot be read"):
+    with pytest.raises(WaterConfigError, match=rf"water\.networks: 'n': {key}"):
         Poller(msgspec.convert(settings, WaterSettings), None, print, tmp_path)  # type: ignore[arg-type]
+
+
+@pytest.mark.system
+def test_a_broker_that_is_not_there_leaves_its_meters_silent(tmp_path, free_port):
+    tables = {
+        "networks": [{"name": "n", "url": f"mqtt://127.0.0.1:{free_port()}", "topic": "t"}],
+        "meters": [
+            {
+                "name": "l", "driver": "lorawan", "network": "n", "dev_eui": "70b3d5e75e000001", "interval_s": 1,
+                "jitter_s": 0, "silent_after": 1,
+            }
+        ],
+    }  # fmt: skip
+    with polled(tables, tmp_path) as output:
+        wait_until(lambda: output.kinds() == [("meter_silent", "l")])
