@@ -225,6 +225,11 @@ def _fields(alert: Alert, labels: _Labels) -> Mapping[str, Any]:
         "source_label": labels.source(alert.site, alert.source),
         "open": alert.state in reads.OPEN_STATES,
         "can_acknowledge": alert.state in reads.UNANSWERED_STATES,
-        "unit": "dB" if alert.rule_kind.startswith("noise") else "L/h",
+        "unit": _unit(alert.rule_kind),
         "indicative": alert.rule_kind.startswith("noise") and not labels.approved(alert.site, alert.source),
     }
+
+
+def _unit(kind: str) -> str:
+    """Return the unit of a rule's values, by what it is about."""
+    return {"noise": "dB", "water": "L/h", "device": "min"}.get(kind.partition("_")[0], "")

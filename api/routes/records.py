@@ -82,6 +82,7 @@ class EventOut(Out):
     """Something that happened at a device."""
 
     device: str
+    device_label: Label
     t: datetime
     kind: str = Field(examples=["overload"])
     label: Label
@@ -175,15 +176,18 @@ def list_events(
 ) -> EventsOut:  # fmt: skip
     """Return what happened at the edge: calibrations, overloads, restarts, meters that fell silent …"""
     with context.registry.reader() as session:
-        reads.one_site(session, site)
+        row = reads.one_site(session, site)
+        names = {one.name: Label(zh=one.label_zh, en=one.label_en) for one in row.devices}
     span = range_of(start, end, context.clock.now(), usual=timedelta(days=7), longest=timedelta(days=400))
-    rows = context.series.events(span.start, span.end, site=site, device=device, kind=kind, limit=limit)
+    found = context.series.events(span.start, span.end, site=site, device=device, kind=kind, limit=limit)
     return EventsOut(
         site=site,
         items=[
-            EventOut(device=row.device, t=row.t, kind=row.kind, label=_kind_label(row.kind), meter=row.meter,
-                     detail=dict(row.detail))
-            for row in rows
+            EventOut(
+                device=one.device, device_label=names.get(one.device, Label(zh=one.device, en=one.device)), t=one.t,
+                kind=one.kind, label=_kind_label(one.kind), meter=one.meter, detail=dict(one.detail),
+            )
+            for one in found
         ],
     )  # fmt: skip
 

@@ -49,6 +49,7 @@ def test_every_role_and_event_is_documented() -> None:
 
 def test_every_test_id_of_the_page_is_documented() -> None:
     named = set(re.findall(r'testid: "([a-z-]+)"', SCRIPTS))
+    named |= set(re.findall(r'"(add-[a-z]+)"\)', SCRIPTS))
     assert len(named) > 30
     documented = set(re.findall(r"`([a-z-]+)`", DOC))
     assert named <= documented, named - documented

@@ -23,6 +23,9 @@ VIEWS = {
     "limits": "#/limits",
     "quarantine": "#/quarantine",
     "audit": "#/audit",
+    "users": "#/users",
+    "setup": "#/setup",
+    "setup-site": "#/setup/jing-yuan",
     "account": "#/account",
 }
 
@@ -361,6 +364,110 @@ def test_the_page_can_be_installed(served: Served) -> None:
             assert client.get(icon["src"]).status_code == 200, icon
         worker = client.get("/sw.js")
         assert worker.headers["cache-control"] == "no-cache" and "__" not in worker.text
+
+
+def test_an_administrator_adds_a_person_who_can_then_log_in(browser: Browser, served: Served) -> None:
+    with visiting(browser, served) as visitor:
+        page = visitor.page
+        visitor.log_in("admin")
+        page.click("[data-testid=user-menu] summary")
+        page.get_by_role("link", name="用户", exact=True).click()
+        page.click("[data-testid=add-user]")
+        dialog = page.locator("[data-testid=dialog]")
+        dialog.get_by_label("用户名").fill("zhao.min")
+        dialog.get_by_label("静园小区").check()
+        visitor.shoot("dialog-user-zh-1440")
+        assert visitor.faults() == []
+        dialog.get_by_role("button", name="添加用户").click()
+        password = dialog.locator("[data-testid=secret]").inner_text()
+        expect(dialog).to_contain_text("只显示这一次")
+        dialog.get_by_role("button", name="完成").click()
+        expect(page.locator("[data-testid=user-row][data-user='zhao.min']")).to_contain_text("静园小区")
+    with visiting(browser, served, width=360) as phone:
+        phone.go("")
+        phone.page.fill("[data-testid=login-name]", "zhao.min")
+        phone.page.fill("[data-testid=login-password]", password)
+        phone.page.press("[data-testid=login-password]", "Enter")
+        expect(phone.page.locator("[data-testid=site-card]")).to_have_count(1)
+
+
+def test_an_administrator_sets_up_a_quarter(visitor: Visitor, served: Served) -> None:
+    page = visitor.page
+    dialog = page.locator("[data-testid=dialog]")
+    visitor.log_in("admin")
+    visitor.go("#/setup")
+    page.click("[data-testid=add-site]")
+    dialog.get_by_label("代号").fill("xin-yuan")
+    dialog.get_by_label("中文名称").fill("新苑")
+    dialog.get_by_label("英文名称").fill("New Yard")
+    dialog.get_by_role("button", name="添加小区").click()
+    expect(page.locator("h1")).to_have_text("新苑")
+    page.click("[data-testid=add-device]")
+    dialog.get_by_label("代号").fill("Bad Name")
+    dialog.get_by_label("中文名称").fill("大门")
+    dialog.get_by_label("英文名称").fill("Gate")
+    dialog.get_by_role("button", name="添加设备").click()
+    assert dialog.get_by_label("代号").evaluate("node => node.validity.patternMismatch")
+    dialog.get_by_label("代号").fill("gate")
+    dialog.get_by_label("用途").select_option("both")
+    dialog.get_by_role("button", name="添加设备").click()
+    expect(dialog).to_contain_text("xin-yuan.gate")
+    assert len(dialog.locator("[data-testid=secret]").inner_text()) >= 24
+    page.keyboard.press("Escape")
+    expect(page.locator("[data-testid=setup-device][data-device=gate]")).to_contain_text("从未上线")
+    page.click("[data-testid=add-meter]")
+    dialog.get_by_label("代号").fill("m1")
+    dialog.get_by_label("中文名称").fill("总表")
+    dialog.get_by_label("英文名称").fill("Master")
+    dialog.get_by_label("用途").select_option("master")
+    dialog.get_by_role("button", name="添加水表").click()
+    expect(page.locator("[data-testid=setup-meter][data-meter=m1]")).to_contain_text("总表")
+
+
+def test_a_bureau_officer_changes_a_rule_and_silences_alerts(visitor: Visitor, served: Served) -> None:
+    page = visitor.page
+    dialog = page.locator("[data-testid=dialog]")
+    visitor.log_in("bureau")
+    visitor.go("#/site/jing-yuan/alerts")
+    page.click("[data-testid=rules] summary")
+    rule = page.locator("[data-testid=rule-row][data-kind=noise_window]")
+    expect(rule).to_contain_text("时间窗 10 分钟")
+    rule.get_by_role("button", name="修改").click()
+    dialog.get_by_label("高出限值 (dB)").fill("3")
+    dialog.get_by_label("时间窗 (分钟)").fill("15")
+    dialog.get_by_label("为什么改").fill("临街")
+    visitor.shoot("dialog-rule-zh-1440")
+    assert visitor.faults() == []
+    dialog.get_by_role("button", name="保存").click()
+    expect(rule).to_contain_text("高出限值 3.0 dB (已改)")
+    expect(rule).to_contain_text("时间窗 15 分钟 (已改)")
+    page.click("[data-testid=add-silence]")
+    dialog.get_by_label("哪些告警").select_option("noise_window")
+    dialog.get_by_label("原因").fill("道路施工")
+    dialog.get_by_role("button", name="静默一段时间").click()
+    row = page.locator("[data-testid=silence-row]")
+    expect(row).to_contain_text("噪声高于限值")
+    expect(row).to_contain_text("道路施工 (bureau)")
+    row.get_by_role("button", name="结束静默").click()
+    expect(row).to_have_count(0)
+
+
+def test_a_manager_chooses_where_alerts_go(visitor: Visitor, served: Served) -> None:
+    page = visitor.page
+    dialog = page.locator("[data-testid=dialog]")
+    visitor.log_in("manager")
+    visitor.go("#/account")
+    page.click("[data-testid=add-contact]")
+    dialog.get_by_label("方式").select_option("webhook")
+    dialog.get_by_label("地址").fill("http://127.0.0.1:9/alerts")
+    dialog.get_by_role("button", name="添加通知地址").click()
+    row = page.locator("[data-testid=contact-row]")
+    expect(row).to_contain_text("Webhook")
+    expect(row).not_to_contain_text("127.0.0.1")
+    row.get_by_role("button", name="发测试消息").click()
+    expect(page.locator(".toast-bad")).to_contain_text("没有发出", timeout=20_000)
+    row.get_by_role("button", name="删除").click()
+    expect(row).to_have_count(0)
 
 
 def test_a_link_leads_to_the_same_view(browser: Browser, served: Served) -> None:

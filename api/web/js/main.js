@@ -8,7 +8,7 @@ import { frame } from "./parts/frame.js";
 import { failure, toast } from "./parts/states.js";
 import { go, here } from "./router.js";
 import { installWorker } from "./worker.js";
-import { forgetUser, isOfficial, loadUser, user } from "./session.js";
+import { forgetUser, isAdmin, isOfficial, loadUser, user } from "./session.js";
 import { login } from "./views/login.js";
 import { overview } from "./views/overview.js";
 
@@ -24,6 +24,8 @@ const VIEWS = {
   limits: async () => (await import("./views/records.js")).limits,
   quarantine: async () => (isOfficial() ? (await import("./views/records.js")).quarantine : null),
   audit: async () => (isOfficial() ? (await import("./views/records.js")).audit : null),
+  users: async () => (isAdmin() ? (await import("./views/adminUsers.js")).users : null),
+  setup: async () => (isAdmin() ? (await import("./views/adminSites.js")).setup : null),
   account: async () => (await import("./views/account.js")).account,
 };
 

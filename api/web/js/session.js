@@ -16,6 +16,11 @@ export function isOfficial() {
   return me?.role === "admin" || me?.role === "bureau";
 }
 
+/** Whether the user may change people, quarters, devices and meters. */
+export function isAdmin() {
+  return me?.role === "admin";
+}
+
 /** Whether the user may take an alert up. */
 export function mayAcknowledge() {
   return Boolean(me) && me.role !== "viewer";

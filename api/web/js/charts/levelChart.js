@@ -130,13 +130,16 @@ function invalid(points, stepMs, colours) {
   return areas;
 }
 
-/** L90 to L10 as a band and L50 as a line, hour by hour. */
+/** L90 to L10 as a band and L50 as a line, hour by hour; hours without data leave a gap. */
 function band(hours, local, colours) {
-  const steps = (key) => hours.flatMap((one) => [[local(one.t), one[key]], [local(one.t) + 3600_000 - 1, one[key]]]);
-  const height = hours.flatMap((one) => {
-    const value = one.l10_db === null || one.l90_db === null ? null : one.l10_db - one.l90_db;
-    return [[local(one.t), value], [local(one.t) + 3600_000 - 1, value]];
+  const stepped = (value) => hours.flatMap((one, i) => {
+    const start = local(one.t);
+    const end = start + 3600_000 - 1;
+    const gap = i + 1 < hours.length && local(hours[i + 1].t) > end + 1;
+    return [[start, value(one)], [end, value(one)], ...(gap ? [[end + 1, null]] : [])];
   });
+  const steps = (key) => stepped((one) => one[key]);
+  const height = stepped((one) => (one.l10_db === null || one.l90_db === null ? null : one.l10_db - one.l90_db));
   const plain = { type: "line", showSymbol: false, silent: true, z: 1, lineStyle: { width: 0 }, itemStyle: { color: colours.band } };
   return [
     { ...plain, name: t("chart.band"), stack: "band", stackStrategy: "all", data: steps("l90_db") },

@@ -16,6 +16,11 @@ export function alertTitle(alert) {
   return tOr(`rule.${alert.rule_kind}.title`, "rule.other.title", { kind: alert.rule_kind });
 }
 
+/** The picture of what an alert is about. */
+export function alertIcon(alert) {
+  return { dB: "sound", "L/h": "drop", min: "device" }[alert.unit] ?? "bell";
+}
+
 /** What to do about it: sentences. */
 export function alertAdvice(alert) {
   const text = tOr(`rule.${alert.rule_kind}.advice`, "rule.other.advice");
@@ -28,7 +33,9 @@ export function alertValue(alert) {
   if (alert.unit === "dB") {
     return t("alert.value_db", { value: level(alert.value), limit: level(alert.limit), peak: level(alert.peak_value) });
   }
-  return t("alert.value_flow", { value: number(alert.value, 1) });
+  if (alert.unit === "L/h") return t("alert.value_flow", { value: number(alert.value, 1) });
+  if (alert.unit === "min") return t("alert.value_away", { span: duration(alert.value * 60_000) });
+  return `${number(alert.value, 1)} ${alert.unit}`;
 }
 
 /** When it began. */
@@ -46,7 +53,7 @@ export function alertRow(alert, { timezone = "Asia/Shanghai", showSite = true, c
     h(
       "div",
       { class: "alert-head" },
-      icon(alert.unit === "dB" ? "sound" : "drop"),
+      icon(alertIcon(alert)),
       h("h3", {}, h("a", { href: path("alerts", alert.id) }, alertTitle(alert))),
       alertState(alert),
     ),

@@ -8,7 +8,7 @@ import { language, setLanguage, t } from "../i18n.js";
 import { live, liveState } from "../live.js";
 import { outbox, sendWaiting } from "../outbox.js";
 import { path } from "../router.js";
-import { isOfficial, logout, user } from "../session.js";
+import { isAdmin, isOfficial, logout, user } from "../session.js";
 import { icon } from "./icons.js";
 import { toast } from "./states.js";
 
@@ -189,6 +189,8 @@ function userMenu(loggedOut, signal) {
       { class: "menu-list" },
       h("p", { class: "menu-who" }, user().name, h("span", {}, t(`role.${user().role}`))),
       h("a", { href: path("account") }, t("account.title")),
+      isAdmin() && h("a", { href: path("setup") }, t("setup.title")),
+      isAdmin() && h("a", { href: path("users") }, t("users.title")),
       isOfficial() && h("a", { href: path("quarantine") }, t("quarantine.title")),
       isOfficial() && h("a", { href: path("audit") }, t("audit.title")),
       h("button", { type: "button", on: { click: leave }, data: { testid: "logout" } }, t("login.logout")),

@@ -109,7 +109,7 @@ function row(one, site) {
   const device = site.levels.find((item) => item.device === one.device);
   const at = Date.parse(one.t);
   return h("tr", {},
-    h("th", { scope: "row" }, moment(at, site.timezone, now(), true)), h("td", {}, device ? label(device.label) : one.device), h("td", {}, label(one.label)), h("td", {}, detail(one)),
+    h("th", { scope: "row" }, moment(at, site.timezone, now(), true)), h("td", {}, label(one.device_label)), h("td", {}, label(one.label)), h("td", {}, detail(one)),
     h("td", {}, device && h("a", { href: path("site", site.name, "noise", one.device, `at-${at}`) }, t("events.jump"))));
 }
 
@@ -117,5 +117,5 @@ function detail({ kind, detail: values }) {
   if (kind === "sound_event") {
     return t("events.sound", { seconds: number(values.duration_s, 1), max: level(values.lafmax_db), background: level(values.background_db) });
   }
-  return Object.entries(values).filter(([, value]) => ["string", "number", "boolean"].includes(typeof value)).map(([key, value]) => `${key} ${value}`).join(" · ");
+  return Object.entries(values).filter(([key, value]) => key !== "boot_id" && ["string", "number", "boolean"].includes(typeof value)).map(([key, value]) => `${key} ${value}`).join(" · ");
 }

@@ -3,11 +3,12 @@
 import { send } from "../api.js";
 import { h, setText } from "../dom.js";
 import { t } from "../i18n.js";
+import { contacts } from "../parts/contacts.js";
 import { toast } from "../parts/states.js";
 import { take, user } from "../session.js";
 
 /** The account page. */
-export function account() {
+export function account({ signal }) {
   return {
     title: t("account.title"),
     node: h("div", { class: "records account" }, h("h1", { tabindex: "-1" }, t("account.title")),
@@ -16,6 +17,7 @@ export function account() {
         h("div", {}, h("dt", {}, t("account.role")), h("dd", {}, t(`role.${user().role}`))),
         h("div", {}, h("dt", {}, t("account.sites")), h("dd", {}, user().sites === null ? t("account.all_sites") : user().sites.join(", ") || "–")),
         h("div", {}, h("dt", {}, t("account.version")), h("dd", {}, user().version))),
+      user().role !== "viewer" && h("section", {}, h("h2", {}, t("contacts.title")), h("p", { class: "lead" }, t("contacts.lead")), contacts(signal)),
       passwordForm()),
   };
 }

@@ -6,7 +6,7 @@ import { fill, h } from "../dom.js";
 import { duration, moment } from "../format.js";
 import { label, t } from "../i18n.js";
 import { live } from "../live.js";
-import { acknowledgement, alertAdvice, alertBegin, alertState, alertTitle, alertValue } from "../parts/alerts.js";
+import { acknowledgement, alertAdvice, alertBegin, alertIcon, alertState, alertTitle, alertValue } from "../parts/alerts.js";
 import { timeline } from "../parts/alertHistory.js";
 import { alertList } from "../parts/alertList.js";
 import { icon } from "../parts/icons.js";
@@ -45,7 +45,7 @@ function pastCard(alert) {
   const begin = alertBegin(alert);
   const end = Date.parse(alert.resolved_at ?? alert.updated_at);
   return h("article", { class: "alert alert-past" },
-    h("div", { class: "alert-head" }, icon(alert.unit === "dB" ? "sound" : "drop"), h("h3", {}, h("a", { href: path("alerts", alert.id) }, alertTitle(alert))), alertState(alert)),
+    h("div", { class: "alert-head" }, icon(alertIcon(alert)), h("h3", {}, h("a", { href: path("alerts", alert.id) }, alertTitle(alert))), alertState(alert)),
     h("p", { class: "alert-where" }, `${label(alert.site_label)} · ${label(alert.source_label)}`),
     h("p", { class: "caption" }, `${moment(begin, "Asia/Shanghai", now())} · ${t("alert.lasted", { span: duration(end - begin) })}${alert.acknowledged_by ? ` · ${t("alert.by", { who: alert.acknowledged_by })}` : ""}`));
 }

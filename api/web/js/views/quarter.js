@@ -13,6 +13,7 @@ import { icon } from "../parts/icons.js";
 import { stateMark } from "../parts/level.js";
 import { noisePanel } from "../parts/noisePanel.js";
 import { patternsPanel } from "../parts/patternsPanel.js";
+import { rulesPanel } from "../parts/rulesPanel.js";
 import { againstWords } from "../parts/siteCard.js";
 import { failure, loading } from "../parts/states.js";
 import { waterPanel } from "../parts/waterPanel.js";
@@ -39,11 +40,12 @@ function show(place, site, { section, device, range, signal }) {
   const head = headOf(site);
   const sections = {
     noise: part("noise", t("noise.title"), noise.node),
-    patterns: part("patterns", t("patterns.title"), patternsPanel(site, { device, signal }).node),
+    patterns: part("patterns", t("patterns.title"), patternsPanel(site, { device: device ?? site.worst?.device, signal }).node),
     water: part("water", t("water.title"), waterPanel(site, { signal }).node),
     alerts: part("alerts", t("alert.open_title"), [
       alertList({ site: site.name, showSite: false, signal, zone: () => site.timezone, withPending: true }),
       alertHistory(site, signal),
+      rulesPanel(site, signal),
     ]),
     devices: part("devices", t("device.title"), devicePanel(site, { signal }).node),
   };
