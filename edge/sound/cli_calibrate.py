@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -146,11 +145,16 @@ def _calibration(
     full_scale_db = settings.full_scale_db if previous is None else previous.full_scale_db
     needed_s = _needed_s(source, STABLE_S)
     last: Progress | None = None
-    for last in follow(_heard(settings, source, full_scale_db, timeout_s, stop), needed_s=needed_s):
+    ran_out = threading.Event()
+    timer = threading.Timer(timeout_s, lambda: (ran_out.set(), stop.set()))
+    timer.daemon = True
+    timer.start()
+    for last in follow(_heard(settings, source, full_scale_db, stop), needed_s=needed_s):
         _show(last, needed_s)
         if last.steady is not None:
             break
-    if stop.is_set():
+    timer.cancel()
+    if stop.is_set() and not ran_out.is_set():
         raise click.Abort
     if last is None or last.steady is None:
         raise not_found(last, needed_s)
@@ -179,7 +183,7 @@ def _needed_s(source: Source, wanted_s: int) -> int:
 
 
 def _heard(
-    settings: NoiseSettings, source: Source, full_scale_db: float, timeout_s: int, stop: threading.Event
+    settings: NoiseSettings, source: Source, full_scale_db: float, stop: threading.Event
 ) -> Iterator[Heard]:
     from edge.sound.calibrating import hear
     from edge.sound.cli_measure import warn
@@ -192,11 +196,8 @@ def _heard(
         source, full_scale_db=full_scale_db, stop=stop, on_warning=warn,
         correction=None if correction is None else correction.sections,
     )  # fmt: skip
-    ends_at = time.monotonic() + timeout_s
     for second in seconds:
         yield hear(second, source.rate_hz)
-        if time.monotonic() > ends_at:
-            return
 
 
 def _show(progress: Progress, needed_s: int) -> None:

@@ -17,7 +17,7 @@ from edge.sound.levels import LEVEL_DECIMALS
 from edge.sound.meter import Limits, SoundLevelMeter
 from edge.sound.octaves import LOWEST_BAND, BandEnergy
 from edge.sound.second import MeteredSecond
-from edge.sound.sources.base import Gap, Source
+from edge.sound.sources.base import Gap, Source, SourceError
 from edge.sound.spectrum import SpectrumLedger
 from edge.sound.wiring import HALF_ZERO_WARNING, half_zero
 
@@ -34,19 +34,23 @@ def measure(
 ) -> Iterator[MeteredSecond]:  # fmt: skip
     """Yield each second of a source, the last one even if it is not whole.
 
-    ``on_warning`` hears of what makes the result doubtful: a wiring fault, sound that was lost.
+    ``on_warning`` hears of what makes the result doubtful: a wiring fault, sound that was lost. Raises
+    :class:`SourceError` when a device cannot be opened in the first place.
     """
     meter = SoundLevelMeter(
         source.rate_hz, full_scale_db=full_scale_db, start=start, correction=correction,
         limits=limits or Limits(clip=source.clip),
     )  # fmt: skip
-    checked = False
+    heard = checked = False
     for item in source.stream(stop or threading.Event()):
         if isinstance(item, Gap):
+            if item.lost and not heard:
+                raise SourceError(item.reason)
             on_warning(item.reason)
-            yield from meter.skip(item.samples or 0)
+            yield from meter.skip(item.samples or 1)  # how much it was only a clock could tell
             meter.restart(held=not item.lost)
             continue
+        heard = True
         if not checked and item.samples.any():
             checked = True
             if half_zero(item.samples):

@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from contract.flags import NOISE_EXCLUDED, NoiseFlag, names
-from contract.messages import NoiseMinute
+from contract.messages import LEVEL_FLOOR_DB, NoiseMinute
 from edge.sound.curves import FloatArray
-from edge.sound.levels import LEVEL_FLOOR_DB
 from edge.sound.octaves import LOWEST_BAND, BandEnergy
 from edge.sound.second import NO_FLAGS, MeteredSecond
 

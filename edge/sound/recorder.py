@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from typing import Final
 
 from contract.flags import NOISE_EXCLUDED, NoiseFlag
 from contract.messages import EdgeEvent, Reading
@@ -17,6 +18,7 @@ from edge.sound.settings import SoundEventSettings
 from edge.sound.sound_events import EventDetector, SoundEvent
 from edge.sound.spectrum import SpectrumLedger
 
+_OVERLOAD_EVERY_S: Final = 60
 Detail = dict[str, str | int | float | bool | list[float | None] | None]
 
 
@@ -42,6 +44,7 @@ class Recorder:
         self._detector = EventDetector(events, rate_hz) if events is not None and events.enabled else None
         self._watch = CalibratorWatch(rate_hz) if watch_calibrator else None
         self._overloaded = False
+        self._overload_told_at = -_OVERLOAD_EVERY_S
 
     def seconds(self, metered: Iterable[MeteredSecond]) -> None:
         """Take seconds in the order of time."""
@@ -101,7 +104,8 @@ class Recorder:
 
     def _tell_overload(self, second: MeteredSecond) -> None:
         overloaded = NoiseFlag.OVERLOAD in second.flags
-        if overloaded and not self._overloaded:
+        if overloaded and not self._overloaded and second.t - self._overload_told_at >= _OVERLOAD_EVERY_S:
+            self._overload_told_at = second.t
             peak = None if second.lcpeak_db is None else round(second.lcpeak_db, 1)
             self.event("overload", second.t, {"lcpeak_db": peak})
         self._overloaded = overloaded

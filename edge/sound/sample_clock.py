@@ -23,6 +23,8 @@ STRETCH: Final = 0.02
 _LIKE_S: Final = 0.05
 _MOST_PPM: Final = 1000.0
 _POINTS: Final = 360
+_LEARNED_S: Final = 1.0
+"""As far the line may be off at the start and after a gap."""
 _UNSTEADY: Final = 6
 _SETTLED: Final = 60
 
@@ -93,6 +95,9 @@ class SampleClock:
 
     def second_length(self, t: int) -> int:
         """Return the samples of the second that starts at ``t``: those up to where ``t`` + 1 is, within limits."""
+        if self._free:
+            self._cut += self._rate
+            return self._rate
         wanted = self._origin_n + (t + 1 - self._origin_t) / self._period - self._cut
         least, most = round(self._rate * (1 - STRETCH)), round(self._rate * (1 + STRETCH))
         length = max(least, min(most, round(wanted)))
@@ -109,8 +114,8 @@ class SampleClock:
         if self._free:
             return None
         residual = point[1] - self.time_of(point[0])
-        learning = len(self._points) < 1
-        if learning or abs(residual) <= STEP_S:
+        allowed = STEP_S if self._points else _LEARNED_S
+        if abs(residual) <= allowed:
             self._suspect_s, self._unsteady = None, 0
             self._points.append(point)
             self._fit()

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from contract.flags import NoiseFlag
 from edge.sound import iec
 from edge.sound.curves import FloatArray, a_db, c_db, nominal_exact_hz, z_db
 from edge.sound.levels import energy_mean_db
@@ -195,7 +196,7 @@ def _overload(rate_hz: int) -> Iterator[Check]:
             middle = math.sqrt(low * high)
             half = sign * np.maximum(0.0, _tone(rate_hz, 1000.0, 1, middle))
             meter = SoundLevelMeter(rate_hz, full_scale_db=FULL_SCALE_DB, limits=Limits())
-            flagged = "OVERLOAD" in str(meter.push(np.clip(half, -1.0, Limits().clip))[0].flags)
+            flagged = NoiseFlag.OVERLOAD in meter.push(np.clip(half, -1.0, Limits().clip))[0].flags
             low, high = (low, middle) if flagged else (middle, high)
         onsets.append(20 * math.log10(high))
     limit = iec.OVERLOAD_SYMMETRY_DB

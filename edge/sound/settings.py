@@ -32,6 +32,10 @@ class FileSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     deinterleave: bool = False
     """The recording is a stereo stream that was stored as mono: take the first of each two samples."""
 
+    def __post_init__(self) -> None:
+        if self.loop and self.pace == "fast":
+            raise ValueError('loop = true with pace = "fast" would never end')
+
 
 class SceneSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="scene"):
     """Real recordings arranged into a day by a scene file; see :mod:`edge.sound.sources.scene_file`."""

@@ -123,7 +123,7 @@ class EventDetector:
             first_s = second.t + 1 - len(levels) * self._step_s
             for number, level in enumerate(levels.tolist()):
                 if self._event is None and threshold is not None and level >= threshold:
-                    background = self._background.l90_db or threshold
+                    background = threshold if self._background.l90_db is None else self._background.l90_db
                     before = self._last_db if number else min(self._last_db, threshold)
                     at = first_s + number * self._step_s
                     self._event = SoundEvent(at, background, threshold, before, self._step_s)

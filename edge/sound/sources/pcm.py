@@ -10,10 +10,8 @@ from edge.sound.curves import FloatArray
 from edge.sound.settings import SampleFormat
 
 SAMPLE_BYTES: Final[dict[SampleFormat, int]] = {"s16": 2, "s24": 3, "s24_32": 4, "s32": 4, "float32": 4}
-CLIP: Final[dict[SampleFormat, float]] = {
-    "s16": 1 - 2.0**-15, "s24": 1 - 2.0**-23, "s24_32": 1 - 2.0**-23, "s32": 1 - 2.0**-23, "float32": 1.0,
-}  # fmt: skip
-"""Magnitude at the rail. Most 32-bit streams carry 24 bits, whose rail is what counts."""
+CLIP: Final = 1 - 2.0**-15
+"""Magnitude at the rail: that of 16 bits, since streams of more bits often carry what had 16."""
 
 
 def decode(data: bytes | memoryview, form: SampleFormat, channels: int, channel: int) -> FloatArray:

@@ -121,7 +121,7 @@ class PortAudioInput:
     @property
     def clip(self) -> float:
         """Magnitude of a sample at the rail."""
-        return CLIP[self._format]
+        return CLIP
 
     def stream(self, stop: threading.Event) -> Iterator[Sound | Gap]:
         """Yield blocks until ``stop``; a device that goes away is a gap, and is opened again once it is back."""

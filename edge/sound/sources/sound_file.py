@@ -11,12 +11,12 @@ import numpy as np
 
 from edge.sound.curves import FloatArray
 from edge.sound.sources.base import Gap, Sound, SourceError
+from edge.sound.sources.pcm import CLIP
 
 if TYPE_CHECKING:
     import soundfile
 
-_CLIP = {"PCM_U8": 1 - 2.0**-7, "PCM_S8": 1 - 2.0**-7, "PCM_16": 1 - 2.0**-15, "PCM_24": 1 - 2.0**-23,
-         "PCM_32": 1 - 2.0**-23}  # fmt: skip
+_CLIP_OF = {"PCM_U8": 1 - 2.0**-7, "PCM_S8": 1 - 2.0**-7, "PCM_16": CLIP, "PCM_24": CLIP, "PCM_32": CLIP}
 
 
 class SoundFileSource:
@@ -41,7 +41,7 @@ class SoundFileSource:
             self._frames = file.frames // self._step
             if first_s is not None:
                 self._frames = min(self._frames, first_s * self._rate)
-            self._clip = _CLIP.get(file.subtype, 1.0)
+            self._clip = _CLIP_OF.get(file.subtype, 1.0)
         self._block = max(self._step, int(block_s * self._rate) * self._step)
 
     @property

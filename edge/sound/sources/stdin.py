@@ -35,7 +35,7 @@ class PcmSource:
     @property
     def clip(self) -> float:
         """Magnitude of a sample at the rail."""
-        return CLIP[self._settings.format]
+        return CLIP
 
     def stream(self, stop: threading.Event) -> Iterator[Sound | Gap]:
         """Yield sound until the pipe is closed."""

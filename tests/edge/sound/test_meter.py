@@ -8,6 +8,7 @@ import soundfile
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from contract.codec import decode_reading, encode
 from contract.flags import NoiseFlag
 from edge.sound.levels import energy_mean_db
 from edge.sound.meter import Limits, SoundLevelMeter
@@ -224,6 +225,12 @@ def test_a_sample_that_is_no_number_spoils_its_second_alone(bad, tone, metered):
     assert heard[3].laeq_db == pytest.approx(heard[0].laeq_db, abs=0.005)
     for second in heard:
         second.reading()
+
+
+def test_what_is_far_above_full_scale_stays_within_the_contract(tone, metered):
+    for second in metered(RATE, 1e6 * tone(RATE, 1000, 2)):
+        assert second.laeq_db == second.lcpeak_db == 200.0 and NoiseFlag.OVERLOAD in second.flags
+        assert decode_reading("noise", encode(second.reading())) == second.reading()
 
 
 def test_a_partial_second_says_what_it_measured(tone, metered):

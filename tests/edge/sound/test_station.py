@@ -20,6 +20,7 @@ import soundfile
 from contract.clock import CatchUpClock, SystemClock
 from contract.codec import decode_reading, encode
 from contract.messages import EdgeEvent, NoiseMinute, NoiseSecond, Reading
+from edge.sound import history
 from edge.sound.calibration import Calibration, CalibrationError, save_calibration
 from edge.sound.history import History
 from edge.sound.measure import measure
@@ -168,7 +169,7 @@ def test_a_scene_that_cannot_keep_up_leaves_a_gap_and_says_so(tmp_path, scene_fi
     assert 1000 * len(missing) == gap.detail["lost_ms"] and 28 <= len(missing) <= 34
 
 
-def test_history_is_measured_once_oldest_first_while_the_present_goes_on(tmp_path, scene_file):
+def test_history_is_measured_once_oldest_first_while_the_present_goes_on(tmp_path, scene_file, monkeypatch):
     start = NOON + timedelta(seconds=37)
     wall_now = datetime.now(UTC)
     clock = CatchUpClock(start, wall_now, 5.0)
@@ -188,6 +189,7 @@ def test_history_is_measured_once_oldest_first_while_the_present_goes_on(tmp_pat
         assert not thread.is_alive()
         return [second.t for second in split(got)[0]]
 
+    monkeypatch.setattr(history, "_COMMITTED_S", 0.2)
     marker = tmp_path / "noise-history.json"
     heard = run_until(lambda: marker.exists() and json.loads(marker.read_text())["next"] >= start.timestamp())
     first_live = max(b for a, b in itertools.pairwise(sorted(heard)) if b - a == timedelta(seconds=1))
@@ -225,16 +227,46 @@ def test_history_goes_on_where_a_restart_left_it(tmp_path, scene_file):
     sound = SceneSound(scene_file, seed=0, full_scale_db=120.0)
     now, heard = int(NOON.timestamp()), []
     for number in range(9):
-        history = History(tmp_path, now=now + 1000 * number, hours=0.1, may_work=lambda: True)
-        if history.done:
+        past_hours = History(tmp_path, now=now + 1000 * number, hours=0.1, may_work=lambda: True)
+        if past_hours.done:
             break
         recorder = SilentRecorder()
-        meter = SoundLevelMeter(sound.rate_hz, start=history.next)
-        history.run(sound, meter, recorder, Stopping())  # type: ignore[arg-type]
+        meter = SoundLevelMeter(sound.rate_hz, start=past_hours.next)
+        past_hours.run(sound, meter, recorder, Stopping())  # type: ignore[arg-type]
         heard.append(recorder.t)
     assert len(heard) > 2 and heard[0][0] == now - 360
     assert set().union(*heard) == set(range(now - 360, now))
     assert all(b[0] - a[-1] in range(-60, 2) for a, b in itertools.pairwise(heard))
+
+
+def test_history_marks_only_what_a_crash_can_no_longer_take(tmp_path, scene_file):
+    """The outbox commits every few seconds: what was handed over just now is measured again after a crash."""
+    from edge.sound.meter import SoundLevelMeter
+    from edge.sound.recorder import Recorder
+    from edge.sound.sources.scene import SceneSound
+
+    class Crash(BaseException):
+        pass
+
+    class Killed(threading.Event):
+        left = 240
+
+        def is_set(self) -> bool:
+            self.left -= 1
+            if self.left < 0:
+                raise Crash
+            return False
+
+    sound, now = SceneSound(scene_file, seed=0, full_scale_db=120.0), int(NOON.timestamp())
+    ticks = itertools.count()
+    past_hours = History(
+        tmp_path, now=now, hours=0.1, may_work=lambda: True, monotonic=lambda: next(ticks) * 1.0
+    )
+    recorder = Recorder(lambda _r: None, rate_hz=sound.rate_hz, full_scale_db=120.0, spectrum=False)
+    with pytest.raises(Crash):
+        past_hours.run(sound, SoundLevelMeter(sound.rate_hz, start=past_hours.next), recorder, Killed())
+    marked = json.loads((tmp_path / "noise-history.json").read_text())["next"]
+    assert now - 360 < marked <= past_hours.next - 60
 
 
 def test_history_waits_while_the_present_is_late(tmp_path):
@@ -246,9 +278,9 @@ def test_history_waits_while_the_present_is_late(tmp_path):
             stop.set()
         return False
 
-    history = History(tmp_path, now=int(NOON.timestamp()), hours=1.0, may_work=may_work)
-    history.run(None, None, type("R", (), {"finish": lambda _self: None})(), stop)  # type: ignore[arg-type]
-    assert len(asked) == 3 and history.next == int(NOON.timestamp()) - 3600
+    past_hours = History(tmp_path, now=int(NOON.timestamp()), hours=1.0, may_work=may_work)
+    past_hours.run(None, None, type("R", (), {"finish": lambda _self: None})(), stop)  # type: ignore[arg-type]
+    assert len(asked) == 3 and past_hours.next == int(NOON.timestamp()) - 3600
 
 
 # -- settings --------------------------------------------------------------------------------------------------
@@ -351,6 +383,7 @@ def test_settings_are_checked_key_by_key():
         ({"source": {"type": "stdin", "format": "s8"}}, "s8"),
         ({"full_scale": 120}, "full_scale"),
         ({"events": {"margin_db": -1}}, "margin_db|>= 3"),
+        ({"source": {"type": "file", "path": "a.wav", "loop": True, "pace": "fast"}}, "never end"),
     ):
         with pytest.raises(msgspec.ValidationError, match=cause):
             msgspec.convert(bad, NoiseSettings)
