@@ -168,6 +168,18 @@ def _leak(one: Facts, language: Language) -> str:
     )
 
 
+def _water_plan(one: Facts, language: Language) -> str:
+    if one.value is None or one.limit is None:
+        return "用水可能超计划" if language == "zh" else "Use may pass the plan"
+    surcharge = one.detail.get("surcharge", "0.00")
+    if language == "zh":
+        return f"预计全年用水 {one.value:.0f} m³,计划 {one.limit:.0f} m³,预计超计划加价 {surcharge} 元"
+    return (
+        f"The year is heading for {one.value:.0f} m³ against a plan of {one.limit:.0f} m³; "
+        f"the surcharge would be {surcharge} CNY"
+    )
+
+
 def _device_offline(one: Facts, language: Language) -> str:
     minutes = f"{one.value:.0f}" if one.value is not None else "?"
     silent = one.detail.get("what") == "silent"
@@ -270,6 +282,14 @@ WORDINGS: Final[dict[str, KindWording]] = {
         (
             "请检查总表与户表之间的管道,必要时夜间听漏。",
             "check the pipes between the master meter and the households, at night by listening if need be.",
+        ),
+    ),
+    "water_plan": KindWording(
+        ("预计用水超计划", "use is heading above the plan"),
+        _water_plan,
+        (
+            "请查看用水大户和漏损情况,安排节水措施。",
+            "look at the largest users and at losses, and arrange for saving.",
         ),
     ),
     "device_offline": KindWording(

@@ -14,6 +14,7 @@ from analysis.rules.noise_night_max import NoiseNightMaxRule
 from analysis.rules.noise_window import NoiseWindowRule
 from analysis.rules.water_continuous import WaterContinuousRule
 from analysis.rules.water_leak import WaterLeakRule, WaterMeterFaultRule, WaterQuarterLossRule
+from analysis.rules.water_plan import WaterPlanRule
 from store.registry.models import Rule, RuleVersion
 
 DEFAULT_RULES: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
@@ -23,6 +24,7 @@ DEFAULT_RULES: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     (WaterLeakRule.key, {}),
     (WaterMeterFaultRule.key, {}),
     (WaterQuarterLossRule.key, {}),
+    (WaterPlanRule.key, {}),
     (DeviceOfflineRule.key, {}),
 )
 """Kind and parameters of a new site's rules; what is not named takes the kind's default."""
@@ -32,7 +34,7 @@ def new_kinds() -> dict[str, RuleKind]:
     """Return a fresh instance of every kind, by key."""
     kinds: tuple[RuleKind, ...] = (
         NoiseWindowRule(), NoiseNightMaxRule(), WaterContinuousRule(), WaterLeakRule(), WaterMeterFaultRule(),
-        WaterQuarterLossRule(), DeviceOfflineRule(),
+        WaterQuarterLossRule(), WaterPlanRule(), DeviceOfflineRule(),
     )  # fmt: skip
     return {kind.key: kind for kind in kinds}
 

@@ -1,19 +1,24 @@
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from analysis.alerts.machine import Observation
 from analysis.alerts.silences import Window
-from analysis.exclusions import Span
+from analysis.exclusions import Span as Excluded
 from analysis.limits import night_max_limit
 from analysis.rules.catalog import new_kinds
 from analysis.rules.device_offline import DeviceOfflineParams
 from analysis.rules.device_offline import judge as judge_device
-from analysis.rules.filters import inhibit, maintain
+from analysis.rules.filters import inhibit, maintain, supersede
 from analysis.rules.kinds import RuleView, Sighting, World
 from analysis.rules.noise_night_max import NoiseNightMaxParams
 from analysis.rules.noise_night_max import judge as judge_max
+from analysis.rules.water_plan import WaterPlanParams
+from analysis.rules.water_plan import judge as judge_plan
+from analysis.water.account import QuarterAccount, Span
+from analysis.water.forecast import Forecast
+from analysis.water.quota import PerHead
 from store.registry.models import Device, DeviceState, Meter, Site
 from store.series.duckdb_store import DuckDbStore
 from store.series.interface import NoiseWindow
@@ -64,8 +69,8 @@ def test_by_day_a_sudden_noise_is_none(series: DuckDbStore) -> None:
 
 def test_in_rain_noise_says_nothing(series: DuckDbStore) -> None:
     readings.noise(series, MIDNIGHT - 10 * MINUTE, 600, 70.0)
-    wet = {"garden": [Span(MIDNIGHT - 6 * MINUTE, MIDNIGHT + MINUTE, "rain")]}
-    drier = {"garden": [Span(MIDNIGHT - 4 * MINUTE, MIDNIGHT + MINUTE, "rain")]}
+    wet = {"garden": [Excluded(MIDNIGHT - 6 * MINUTE, MIDNIGHT + MINUTE, "rain")]}
+    drier = {"garden": [Excluded(MIDNIGHT - 4 * MINUTE, MIDNIGHT + MINUTE, "rain")]}
     assert _verdicts("noise_window", _world(series, MIDNIGHT, bad_weather=wet)) == ["between"]
     assert _verdicts("noise_window", _world(series, MIDNIGHT, bad_weather=drier)) == ["breach"]
     assert _verdicts("noise_night_max", _world(series, MIDNIGHT, bad_weather=wet)) == ["between"]
@@ -126,3 +131,31 @@ def test_under_maintenance_no_alert_begins() -> None:
     seen = [one.seen.verdict for one in maintain([gate, roof, calm], [window], NOON)]
     assert seen == ["between", "breach", "clear"]
     assert [one.seen.verdict for one in maintain([gate], [window], NOON + 10 * MINUTE)] == ["breach"]
+
+
+@pytest.mark.parametrize(
+    ("probability", "known_share", "verdict"),
+    [(0.8, 1.0, "breach"), (0.79, 1.0, "between"), (0.59, 1.0, "clear"), (0.9, 0.5, "no_data")],
+)
+def test_a_year_that_is_heading_above_its_plan(probability: float, known_share: float, verdict: str) -> None:
+    account = QuarterAccount(
+        measured_by="master", per_head=PerHead(None, None, "unknown"), litres_per_household_day=None,
+        year=Span(date(2026, 1, 1), date(2026, 12, 31)), used_m3=36.0, known_share=known_share, plan_m3=100.0,
+        over_plan=None, forecast=Forecast(36.0, 90.0, 110.0, 120.0, 300), passes_plan=probability, expected=None,
+    )  # fmt: skip
+    seen = judge_plan(account, WaterPlanParams())
+    assert seen.verdict == verdict
+    if verdict != "no_data":
+        assert (seen.value, seen.limit) == (110.0, 100.0)
+
+
+def test_a_site_without_a_plan_is_not_looked_at(series: DuckDbStore) -> None:
+    assert _verdicts("water_plan", _world(series, NOON)) == []
+
+
+def test_one_leak_is_one_alert() -> None:
+    leak = Sighting(_rule("water_leak"), "flat-1", BREACH)
+    plain = Sighting(_rule("water_continuous", 2), "flat-1", BREACH)
+    other = Sighting(_rule("water_continuous", 2), "flat-2", BREACH)
+    assert [one.seen.verdict for one in supersede([leak, plain, other])] == ["breach", "between", "breach"]
+    assert [one.seen.verdict for one in supersede([plain, other])] == ["breach", "breach"]
