@@ -184,6 +184,8 @@ def _print_table(seconds: Iterable[MeteredSecond], summary: Summary) -> None:
     from contract.flags import names
 
     def row(second: MeteredSecond) -> None:
+        if summary.seconds == 1:
+            click.echo("    time   LAeq   LCeq  LAFmax  LAFmin  LCpeak  flags")
         clock = f"{second.t // 3600 % 24:02d}:{second.t // 60 % 60:02d}:{second.t % 60:02d}"
         lceq, peak = second.lceq_db or 0.0, second.lcpeak_db or 0.0
         click.echo(
@@ -191,7 +193,6 @@ def _print_table(seconds: Iterable[MeteredSecond], summary: Summary) -> None:
             f"{peak:7.1f}  {' '.join(names(second.flags))}".rstrip()
         )
 
-    click.echo("    time   LAeq   LCeq  LAFmax  LAFmin  LCpeak  flags")
     _each(seconds, summary, row)
     click.echo()
     for key, value in summary.result().items():

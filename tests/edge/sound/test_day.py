@@ -26,7 +26,7 @@ def test_a_day_of_seconds_equals_a_direct_computation(tmp_path):
     meter = SoundLevelMeter(RATE, start=t0, a_only=True)
     minutes = MinuteBuilder(120.0)
     store = DuckDbStore(tmp_path / "series.duckdb")
-    energies, laf, batch = np.empty(86_400), np.empty((86_400, 100)), []
+    energies, laf, batch = np.empty(86_400), np.empty((86_400, 125)), []
     energies_mean_square = np.empty(86_400)
     try:
         for k in range(86_400):
@@ -38,7 +38,7 @@ def test_a_day_of_seconds_equals_a_direct_computation(tmp_path):
             energies[k] = second.laeq_db
             energies_mean_square[k] = 10 ** (second.laeq_db / 10)
             laf[k] = np.nan
-            laf[k, 100 - len(second.laf_samples_db) :] = second.laf_samples_db
+            laf[k, 125 - len(second.laf_samples_db) :] = second.laf_samples_db
             batch.append(second.reading())
             minutes.add(second, second.flags)
             if second.t % 60 == 59:
