@@ -13,7 +13,7 @@ from edge.water.mbus_link import LongFrame
 from edge.water.modbus_decode import FUNCTIONS, crc
 
 _START: Final = datetime(2026, 1, 1, tzinfo=UTC)
-_MAKER: Final = bytes.fromhex("EE5D")
+_MAKER: Final = bytes.fromhex("EE46")
 """A made-up maker, QWN."""
 
 

@@ -123,7 +123,7 @@ def test_scan_finds_what_is_there(driver, numbers, over, few_addresses):
         found = [json.loads(line) for line in scanned(driver, where, over, "--json").stdout.splitlines()]
     own = {
         "cjt188": lambda m: {"address": m.cjt188_address},
-        "mbus": lambda m: {"secondary": m.mbus_serial + "EE5D0107"},
+        "mbus": lambda m: {"secondary": m.mbus_serial + "EE460107"},
         "modbus": lambda m: {"unit": m.number},
     }[driver]
     assert [{key: value for key, value in one.items() if key != "about"} for one in found] == [

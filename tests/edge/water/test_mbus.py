@@ -18,7 +18,7 @@ def register(payload, profile=PROFILE, status=0):
 
 
 def frame(payload, *, control=0x08, ci=0x72, status=0, configuration="0000", medium=0x07):
-    header = bytes.fromhex("78563412EE5D01") + bytes([medium, 0x01, status]) + bytes.fromhex(configuration)
+    header = bytes.fromhex("78563412EE4601") + bytes([medium, 0x01, status]) + bytes.fromhex(configuration)
     return mbus_link.long_frame(control, 1, ci, header + bytes.fromhex(payload))
 
 
@@ -185,7 +185,7 @@ def test_every_single_bit_error_is_refused():
 
 def test_secondary_addresses():
     answer = mbus_link.parse_long(frame("041301000000"))
-    assert mbus_link.secondary_of(answer) == "12345678EE5D0107"
+    assert mbus_link.secondary_of(answer) == "12345678EE460107"
     assert mbus_link.matches("12345678", answer)
     assert mbus_link.matches("1234FFFFFFFF0107", answer)
     assert not mbus_link.matches("12345679", answer)

@@ -64,7 +64,7 @@ def test_every_crc_of_format_a_is_checked():
 @pytest.mark.parametrize("count", [16, 100, 150, 200])
 def test_format_b(count):
     """A telegram of that many bytes after its length, with the CRCs of format B, which the length counts."""
-    body = bytes.fromhex("44EE5D78563412010778041301000000").ljust(count, b"\x2f")
+    body = bytes.fromhex("44EE4678563412010778041301000000").ljust(count, b"\x2f")
     crcs = 2 if count < 126 else 4
     raw = bytes([count + crcs]) + body
     if crcs == 2:
@@ -79,14 +79,14 @@ def test_format_b(count):
 @pytest.mark.parametrize(
     ("telegram", "reason"),
     [
-        ("0F53EE5D785634120107780413010000 00", "no telegram of a meter"),
-        ("0F44EE5D785634120107A204130100 0000", "manufacturer's own format"),
-        ("0F44EE5D7856341201047804130100 0000", "not water"),
-        ("0B44EE5D7856341201078D00", "extended link layer"),
-        ("0B44EE5D7856341201079000", "authentication layer"),
-        ("0B44EE5D7856341201077A00", "header"),
-        ("0B44EE5D7856341201077900", "compact frame"),
-        ("0B44EE5D785634120107FF00", "CI FFH"),
+        ("0F53EE46785634120107780413010000 00", "no telegram of a meter"),
+        ("0F44EE46785634120107A204130100 0000", "manufacturer's own format"),
+        ("0F44EE467856341201047804130100 0000", "not water"),
+        ("0B44EE467856341201078D00", "extended link layer"),
+        ("0B44EE467856341201079000", "authentication layer"),
+        ("0B44EE467856341201077A00", "header"),
+        ("0B44EE467856341201077900", "compact frame"),
+        ("0B44EE46785634120107FF00", "CI FFH"),
     ],
 )
 def test_refusals(telegram, reason):
@@ -99,7 +99,7 @@ def test_a_full_frame_teaches_the_format_of_compact_ones():
     headers, data = bytes.fromhex("0413423B"), bytes.fromhex("010000000200")
     full = bytes.fromhex("041301000000423B0200")
     compact = crc16(headers).to_bytes(2, "little") + crc16(full).to_bytes(2, "little") + data
-    link = bytes.fromhex("44EE5D785634120107")
+    link = bytes.fromhex("44EE46785634120107")
     raw = bytes([len(link) + 1 + len(compact)]) + link + b"\x79" + compact
     secrets = Secrets(None, CompactFormats())
     with pytest.raises(FrameRefused, match="unknown format"):
