@@ -106,6 +106,9 @@ def _add_pages(app: FastAPI, pages: Pages) -> None:
     async def page(request: Request) -> Response:
         return pages.root(request, "index.html")
 
+    async def linked_alert(request: Request) -> Response:
+        return pages.root(request, "ack.html")
+
     async def root_file(request: Request) -> Response:
         return pages.root(request, request.url.path.removeprefix("/"))
 
@@ -113,6 +116,7 @@ def _add_pages(app: FastAPI, pages: Pages) -> None:
         return pages.asset(request, request.path_params["digest"], request.path_params["name"])
 
     app.router.add_route("/", page)
+    app.router.add_route("/ack/{token}", linked_alert)
     app.router.add_route("/sw.js", root_file)
     app.router.add_route("/manifest.webmanifest", root_file)
     app.router.add_route("/assets/{digest}/{name:path}", asset)

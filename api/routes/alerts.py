@@ -12,17 +12,20 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from analysis.alerts.actions import NoSuchAlert, NotPossible, acknowledge
+from analysis.notify.links import acknowledge_by_link, open_link
 from api import registry_reads as reads
 from api.access import Identity
 from api.audit import record
 from api.guard import Context, Who
 from api.problems import ApiProblem, documented, not_found
+from api.refusals import refusals
 from api.schemas import Label, Out
 from store.registry.models import Alert, AlertTransition, Device, Meter, Site
 
 router = APIRouter(tags=["alerts"])
 
 AlertId = Annotated[int, Path(ge=1, le=2**53, examples=[17])]
+LinkToken = Annotated[str, Path(min_length=8, max_length=100)]
 StateFilter = Literal["open", "unanswered", "closed", "all"]
 _NOTE_MOST = 180
 
@@ -79,6 +82,14 @@ class AlertsOut(Out):
 
     items: list[AlertOut]
     next: int | None
+
+
+class LinkedAlertOut(Out):
+    """What a link of a message leads to, and as whom its holder acts."""
+
+    alert: AlertOut
+    user: str
+    language: Literal["zh", "en"]
 
 
 class AcknowledgeIn(BaseModel):
@@ -144,6 +155,36 @@ def acknowledge_alert(
             )
         answer = _with_history(session, session.get_one(Alert, alert_id))
     if before != told.state:
+        context.live.publish_alert(told)
+    return answer
+
+
+@router.get("/ack/{token}", summary="What a message's link leads to", responses=documented(404))
+def get_linked_alert(context: Context, token: LinkToken) -> LinkedAlertOut:
+    """Return the alert that a link of a message is about. Looking changes nothing: mail scanners open every link."""
+    with context.registry.reader() as session, refusals():
+        linked = open_link(session, token, context.clock.now())
+        row = session.get_one(Alert, linked.alert.id)
+        return LinkedAlertOut.model_validate(
+            {"alert": _fields(row, _Labels(session, [row])), "user": linked.user, "language": linked.language}
+        )
+
+
+@router.post("/ack/{token}", summary="\"I'm on it\", by a message's link", responses=documented(403, 404))
+def acknowledge_linked_alert(context: Context, token: LinkToken) -> LinkedAlertOut:
+    """Take the alert up as the one to whom the message went; the link is the proof. An alert that is over stays so."""
+    now = context.clock.now()
+    with context.registry.session() as session, refusals():
+        linked = open_link(session, token, now)
+        told = acknowledge_by_link(session, token, now)
+        if told.state != linked.alert.state:
+            detail = {"by": "link of a message"}
+            record(session, linked.user, "alert.acknowledge", f"alert:{told.id}", context.wall.now(), detail)
+        row = session.get_one(Alert, told.id)
+        answer = LinkedAlertOut.model_validate(
+            {"alert": _fields(row, _Labels(session, [row])), "user": linked.user, "language": linked.language}
+        )
+    if told.state != linked.alert.state:
         context.live.publish_alert(told)
     return answer
 

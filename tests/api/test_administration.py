@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import bcrypt
 import pytest
 from sqlalchemy import select
 
+from analysis.notify import webhook
+from analysis.notify.links import digest, new_token
 from api.context import ApiContext
-from store.registry.models import Contact, Device, Rule, Site, User
+from store.registry.models import Contact, Delivery, Device, Rule, Site, User
 from store.registry.users import verify
 from tests.api import seeding
 from tests.api.conftest import Person
@@ -270,3 +273,104 @@ def test_nobody_has_more_addresses_than_twenty(person: Callable[..., Person], co
             session.add(Contact(user_id=user.id, label=str(n), url="json://x", created_at=seeding.NOW))
     answer = who.send("POST", "/me/contacts", {"url": "json://127.0.0.1/"})
     assert (answer.status_code, answer.json()["code"]) == (409, "not_possible")
+
+
+def test_a_webhook_is_signed_with_a_secret_that_is_told_once(
+    person: Callable[..., Person], context: ApiContext
+) -> None:
+    server = HTTPServer(("127.0.0.1", 0), _Signed)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        who = person("bureau")
+        added = who.send(
+            "POST", "/me/contacts", {"url": f"http://127.0.0.1:{server.server_port}/hook"}
+        ).json()
+        assert added["secret"] and added["secret"] not in who.get("/me/contacts").text
+        assert who.send("POST", f"/me/contacts/{added['id']}/test").json()["sent"] is True
+        header, body = _Signed.taken[0]
+        assert webhook.verify(added["secret"], header, body, context.wall.now().timestamp())
+        assert not webhook.verify("another-secret", header, body, context.wall.now().timestamp())
+        assert who.send("POST", "/me/contacts", {"url": "https://"}).status_code == 422
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class _Signed(BaseHTTPRequestHandler):
+    taken: list[tuple[str, bytes]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.taken.append((self.headers[webhook.SIGNATURE], body))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def test_people_say_when_they_want_to_be_told(person: Callable[..., Person]) -> None:
+    who = person("manager")
+    assert who.get("/me/notify").json() == {
+        "quiet_from": None,
+        "quiet_to": None,
+        "digest_at": [],
+        "least": "info",
+    }
+    wish = {"quiet_from": "22:30", "quiet_to": "07:00", "digest_at": ["08:00", "18:00"], "least": "warning"}
+    assert who.send("PUT", "/me/notify", wish).json() == wish
+    assert who.get("/me/notify").json() == wish
+    for bad in ({"quiet_from": "22:30"}, {"quiet_from": "25:00", "quiet_to": "07:00"}, {"digest_at": ["8"]}):
+        assert who.send("PUT", "/me/notify", bad).status_code == 422, bad
+    assert who.get("/me/notify").json() == wish
+
+
+# -- links in messages -----------------------------------------------------------------------------------------
+
+
+def linked(context: ApiContext, *, alert_id: int, age: timedelta = timedelta(0)) -> str:
+    """Make what the courier makes when it sends a message with a link; return the link's token."""
+    token = new_token()
+    with context.registry.session() as session:
+        user = session.scalars(select(User).where(User.name == "manager")).one()
+        contact = Contact(user_id=user.id, label="x", url="json://x", created_at=seeding.NOW)
+        session.add(contact)
+        session.flush()
+        session.add(
+            Delivery(
+                alert_id=alert_id, contact_id=contact.id, event="firing", next_try_at=seeding.NOW,
+                created_at=seeding.NOW - age, ack_sha256=digest(token),
+            )
+        )  # fmt: skip
+    return token
+
+
+def test_a_messages_link_shows_the_alert_and_takes_it_up_without_a_login(
+    person: Callable[..., Person], context: ApiContext
+) -> None:
+    token, nobody = linked(context, alert_id=2), person()
+    for _ in range(3):  # scanners open links: looking changes nothing
+        seen = nobody.get(f"/ack/{token}").json()
+    assert (seen["alert"]["state"], seen["alert"]["source"], seen["user"]) == (
+        "firing",
+        "dong-men",
+        "manager",
+    )
+    done = nobody.send("POST", f"/ack/{token}").json()
+    assert (done["alert"]["state"], done["alert"]["acknowledged_by"]) == ("acknowledged", "manager")
+    assert nobody.send("POST", f"/ack/{token}").json()["alert"]["state"] == "acknowledged"
+    audit = person("admin").get("/audit").json()["items"]
+    assert [(one["who"], one["action"]) for one in audit] == [("manager", "alert.acknowledge")]
+
+
+def test_links_that_are_old_unknown_or_of_somebody_disabled_lead_nowhere(
+    person: Callable[..., Person], context: ApiContext
+) -> None:
+    nobody = person()
+    old, good = linked(context, alert_id=2, age=timedelta(days=8)), linked(context, alert_id=3)
+    for token in (old, "x" * 32, "..%2f..%2fme"):
+        assert nobody.get(f"/ack/{token}").status_code == 404
+        assert nobody.send("POST", f"/ack/{token}").status_code == 404
+    with context.registry.session() as session:
+        session.scalars(select(User).where(User.name == "manager")).one().disabled = True
+    assert nobody.send("POST", f"/ack/{good}").status_code == 404
+    assert person("admin").get("/alerts/3").json()["state"] == "firing"

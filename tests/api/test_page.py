@@ -461,6 +461,8 @@ def test_a_manager_chooses_where_alerts_go(visitor: Visitor, served: Served) -> 
     dialog.get_by_label("方式").select_option("webhook")
     dialog.get_by_label("地址").fill("http://127.0.0.1:9/alerts")
     dialog.get_by_role("button", name="添加通知地址").click()
+    assert len(dialog.locator("[data-testid=secret]").inner_text()) > 30
+    dialog.get_by_role("button", name="完成").click()
     row = page.locator("[data-testid=contact-row]")
     expect(row).to_contain_text("Webhook")
     expect(row).not_to_contain_text("127.0.0.1")
@@ -468,6 +470,28 @@ def test_a_manager_chooses_where_alerts_go(visitor: Visitor, served: Served) -> 
     expect(page.locator(".toast-bad")).to_contain_text("没有发出", timeout=20_000)
     row.get_by_role("button", name="删除").click()
     expect(row).to_have_count(0)
+
+
+def test_the_link_of_a_message_is_one_page_with_one_button(browser: Browser, served: Served) -> None:
+    from tests.api.test_administration import linked
+
+    token = linked(served.context, alert_id=2)
+    with visiting(browser, served, width=360, has_touch=True) as visitor:
+        page = visitor.page
+        page.goto(f"{served.address}/ack/{token}")
+        expect(page.locator("h1")).to_have_text("噪声高于限值")
+        expect(page.locator("[data-testid=linked-alert]")).to_contain_text("静园小区 · 东门")
+        visitor.shoot("linked-zh-360")
+        assert visitor.faults() == []
+        page.locator("[data-testid=ack-button]").tap()
+        expect(page.locator("[data-testid=linked-alert]")).to_have_attribute("data-state", "acknowledged")
+        expect(page.locator("[role=status]")).to_have_text("manager 处理")
+        page.goto(f"{served.address}/ack/not-a-real-link")
+        expect(page.locator("[data-testid=failure]")).to_contain_text("链接已失效")
+        visitor.watched.complaints.clear()  # the browser notes the 404 itself
+        page.goto(f"{served.address}/?alert=2")
+        page.wait_for_selector("[data-testid=login-form]")
+        assert page.evaluate("location.pathname + location.search + location.hash") == "/#/alerts/2"
 
 
 def test_a_link_leads_to_the_same_view(browser: Browser, served: Served) -> None:

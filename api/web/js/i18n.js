@@ -24,10 +24,11 @@ export function keptLanguage() {
   }
 }
 
-/** Use a language and remember it in this browser. */
-export function setLanguage(wanted) {
+/** Use a language, and remember it in this browser unless told not to. */
+export function setLanguage(wanted, remember = true) {
   present = wanted in TABLES ? wanted : "zh";
   document.documentElement.lang = TAGS[present];
+  if (!remember) return;
   try {
     localStorage.setItem(KEPT, present);
   } catch {

@@ -3,9 +3,10 @@
 import { get, send } from "../api.js";
 import { fill, h } from "../dom.js";
 import { t } from "../i18n.js";
-import { form, openDialog, rowButton } from "./dialog.js";
+import { form, openDialog, rowButton, secret } from "./dialog.js";
 import { empty, into, loading, toast } from "./states.js";
 
+const CLOCK = "([01]\\d|2[0-3]):[0-5]\\d";
 const part = encodeURIComponent;
 
 /** A way: its fields (with ? where they may be empty), and the address made of them. */
@@ -14,7 +15,7 @@ const WAYS = {
   dingtalk: [["token", "secret?"], ({ token, secret }) => `dingtalk://${secret ? `${part(secret)}@` : ""}${part(token)}`],
   feishu: [["token"], ({ token }) => `feishu://${part(token)}`],
   email: [["host", "user", "password", "to"], mail],
-  webhook: [["url"], ({ url }) => url.replace(/^http/, "json")],
+  webhook: [["url"], ({ url }) => url],
   other: [["url"], ({ url }) => url],
 };
 
@@ -64,10 +65,14 @@ function add(reload) {
     const choose = (way) => {
       const [names, address] = WAYS[way];
       const submit = async ({ label, ...values }) => {
-        await send("POST", "/me/contacts", { label, url: address(values) });
+        const answer = await send("POST", "/me/contacts", { label, url: address(values) });
+        reload();
+        if (answer.secret) {
+          fill(place, secret(t("contacts.secret"), answer.secret, close));
+          return;
+        }
         toast(t("form.saved"));
         close();
-        reload();
       };
       const title = { key: "label", label: t("contacts.label"), maxlength: 80, value: t(`contacts.way_${way}`) };
       fill(place, wayField(way, choose), form({ fields: [title, ...names.map((name) => fieldOf(name, way))], button: t("contacts.add"), cancel: close, submit }));
@@ -89,4 +94,28 @@ function wayField(way, choose) {
 function fieldOf(name, way) {
   const key = name.replace("?", "");
   return { key, label: t(`contacts.field_${key}`), required: !name.endsWith("?"), maxlength: 400, hint: key === "url" ? t(`contacts.hint_${way}`) : "" };
+}
+
+/** When a person wants to be told. */
+export function notifyPrefs(signal) {
+  const place = h("div", { class: "prefs", data: { testid: "notify-prefs" } });
+  const load = () => into(place, () => get("/me/notify", {}, signal), (prefs) => form({
+    fields: [
+      { key: "least", label: t("notify.least"), type: "select", value: prefs.least, options: ["info", "warning", "critical"].map((one) => [one, t(`severity.${one}`)]) },
+      { key: "quiet_from", label: t("notify.quiet_from"), value: prefs.quiet_from, pattern: CLOCK, maxlength: 5, hint: t("notify.quiet_hint") },
+      { key: "quiet_to", label: t("notify.quiet_to"), value: prefs.quiet_to, pattern: CLOCK, maxlength: 5 },
+      { key: "digest_at", label: t("notify.digest_at"), value: prefs.digest_at.join(" "), hint: t("notify.digest_hint") },
+    ],
+    button: t("form.save"),
+    submit: async (values) => {
+      await send("PUT", "/me/notify", {
+        least: values.least, quiet_from: values.quiet_from || null, quiet_to: values.quiet_to || null,
+        digest_at: values.digest_at.split(/[\s,，、]+/).filter(Boolean),
+      });
+      toast(t("form.saved"));
+      load();
+    },
+  }), loading(3));
+  load();
+  return place;
 }

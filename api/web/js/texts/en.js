@@ -537,4 +537,20 @@ export default {
   "action.silence.lift": "ended a silence",
   "action.contact.add": "added an address",
   "action.contact.remove": "removed an address",
+
+  "linked.login": "Log in to see it",
+  "linked.since": "since {time}",
+  "linked.more": "Log in for details",
+  "linked.as": "You take it up as {user}",
+  "contacts.secret": "Messages are signed with this secret (header Quietwater-Signature):",
+  "notify.title": "When I am told",
+  "notify.least": "From severity",
+  "notify.quiet_from": "Quiet from",
+  "notify.quiet_to": "Quiet to",
+  "notify.quiet_hint": "HH:MM, such as 22:30; critical alerts are told all the same.",
+  "notify.digest_at": "Digests at",
+  "notify.digest_hint": "One message at these times instead of single ones, such as 08:00 18:00; critical alerts are told at once.",
+  "action.notify.change": "changed when they are told",
+
+  "linked.invalid": "This link is not valid any more. Log in to see the alert.",
 };

@@ -537,4 +537,20 @@ export default {
   "action.silence.lift": "结束静默",
   "action.contact.add": "添加通知地址",
   "action.contact.remove": "删除通知地址",
+
+  "linked.login": "登录查看",
+  "linked.since": "自 {time} 起",
+  "linked.more": "登录查看详情",
+  "linked.as": "将以 {user} 的身份接手",
+  "contacts.secret": "用此密钥核对消息签名（请求头 Quietwater-Signature）：",
+  "notify.title": "何时通知我",
+  "notify.least": "从哪个级别起",
+  "notify.quiet_from": "免打扰从",
+  "notify.quiet_to": "免打扰到",
+  "notify.quiet_hint": "时:分，如 22:30；严重告警不受限。",
+  "notify.digest_at": "汇总时间",
+  "notify.digest_hint": "填了就不逐条通知，如 08:00 18:00；严重告警不受限。",
+  "action.notify.change": "修改通知时间",
+
+  "linked.invalid": "链接已失效。请登录查看告警。",
 };

@@ -3,7 +3,7 @@
 import { send } from "../api.js";
 import { h, setText } from "../dom.js";
 import { t } from "../i18n.js";
-import { contacts } from "../parts/contacts.js";
+import { contacts, notifyPrefs } from "../parts/contacts.js";
 import { toast } from "../parts/states.js";
 import { take, user } from "../session.js";
 
@@ -17,7 +17,8 @@ export function account({ signal }) {
         h("div", {}, h("dt", {}, t("account.role")), h("dd", {}, t(`role.${user().role}`))),
         h("div", {}, h("dt", {}, t("account.sites")), h("dd", {}, user().sites === null ? t("account.all_sites") : user().sites.join(", ") || "–")),
         h("div", {}, h("dt", {}, t("account.version")), h("dd", {}, user().version))),
-      user().role !== "viewer" && h("section", {}, h("h2", {}, t("contacts.title")), h("p", { class: "lead" }, t("contacts.lead")), contacts(signal)),
+      user().role !== "viewer" && h("section", {}, h("h2", {}, t("contacts.title")), h("p", { class: "lead" }, t("contacts.lead")), contacts(signal),
+        h("h2", {}, t("notify.title")), notifyPrefs(signal)),
       passwordForm()),
   };
 }
