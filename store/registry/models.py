@@ -177,6 +177,25 @@ class LoginSession(Base):
     user: Mapped[User] = relationship()
 
 
+class ApiToken(Base):
+    """A program's token; it acts as its user, as far as its scopes go. Kept as its SHA-256 only."""
+
+    __tablename__ = "api_tokens"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(String(80))
+    token_sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    scopes: Mapped[list[Any]] = mapped_column(default=list)
+    """``read``, ``acknowledge``, ``administer``, ``metrics``."""
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+    """The last use, to the hour."""
+
+    user: Mapped[User] = relationship()
+
+
 class Rule(Base):
     """An alert rule of a site. ``kind`` names the code that judges it, ``params`` its thresholds and windows."""
 
