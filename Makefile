@@ -2,7 +2,7 @@
 # make test   set up and run every test               make test ARGS="tests/edge -k outbox"
 # make check  ruff, pyright, import-linter
 # make chaos  break everything at random for half an hour, then count     make chaos ARGS="--minutes 5"
-# make fuzz   a million mutated messages through ingest's validation
+# make fuzz   a million mutated messages through ingest's validation, and as many frames through each meter codec
 .DEFAULT_GOAL := run
 .DELETE_ON_ERROR:
 
@@ -32,7 +32,8 @@ chaos: $(VENV)/.dev
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
 fuzz: $(VENV)/.dev
-	@$(BIN)/python -m tests.ingest.fuzz --count 1000000 $(ARGS)
+	@$(BIN)/python -m tests.ingest.fuzz --count 1000000
+	@$(BIN)/python -m tests.edge.water.fuzz_codecs --count 1000000 --jobs 2
 
 # New pins for everything that pyproject.toml names; hashes, no address of a registry.
 PIN := $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
