@@ -21,6 +21,8 @@ from store.series.interface import SeriesStore, WaterPoint
 
 _READ_AGAIN: Final = timedelta(hours=6)
 """How long a meter's remembered readings are gone on with before its history is read again."""
+_INCOMPLETE_AGAIN: Final = timedelta(minutes=1)
+"""After that a history that was too thin to judge is read again: a backlog arrives newest first."""
 _READING_S: Final = 2.0
 """Real seconds that a round may spend on reading histories: after a start a city's meters take several rounds."""
 MeterRole = Literal["household", "master", "public"]
@@ -99,7 +101,7 @@ class WaterContinuousRule:
         """
         newest_s = known.trace.t_s[-1] if known.trace.t_s else None
         if newest_s == last.t.timestamp():
-            return True
+            return known.seen.verdict != "no_data" or now - known.read_at < _INCOMPLETE_AGAIN
         close = newest_s is not None and 0.0 < last.t.timestamp() - newest_s <= params.rest_s / 2
         if not close or not timedelta(0) <= now - known.read_at < _READ_AGAIN:
             return False

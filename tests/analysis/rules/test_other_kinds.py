@@ -60,6 +60,22 @@ def _verdicts(kind: str, world: World) -> list[str]:
     return [one.seen.verdict for one in new_kinds()[kind].observe([_rule(kind)], world)]
 
 
+def test_a_backlog_that_arrives_newest_first_completes_the_judgement(series: DuckDbStore) -> None:
+    """After an outage the newest register comes first; the hours before it must not have to wait for the next one."""
+    start = NOON - timedelta(hours=25)
+    kind, rule = new_kinds()["water_continuous"], _rule("water_continuous")
+    meters = {"garden": [Meter(site="garden", name="flat-1", device="cellar", role="household")]}
+
+    def verdict(now: datetime) -> str:
+        (one,) = kind.observe([rule], _world(series, now, meters=meters))
+        return one.seen.verdict
+
+    readings.water(series, NOON - timedelta(hours=2), [4.0, 4.0], register_l=1092.0)
+    assert verdict(NOON) == "no_data"
+    readings.water(series, start, [4.0] * 23)
+    assert verdict(NOON + MINUTE) == "breach"
+
+
 def test_by_day_a_sudden_noise_is_none(series: DuckDbStore) -> None:
     readings.noise(series, NOON - MINUTE, 60, 80.0)
     readings.noise(series, MIDNIGHT - MINUTE, 60, 40.0, lafmax_db=61.0)
