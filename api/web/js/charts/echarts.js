@@ -1,5 +1,7 @@
 // The chart library, loaded when the first chart is needed, and what all charts share.
 
+import { language } from "../i18n.js";
+
 const COMPACT_PX = 560;
 let loading = null;
 
@@ -33,7 +35,9 @@ export function palette() {
 export async function chart(node, signal, option) {
   const library = await echarts();
   if (signal.aborted) return null;
-  const instance = library.init(node, null, { renderer: "canvas", useDirtyRect: false });
+  // The names of months and days come from the library: it must speak the page's language, not that of its first chart.
+  const locale = language().toUpperCase();
+  const instance = library.init(node, null, { renderer: "canvas", useDirtyRect: false, locale });
   let update = option;
   let compact = false;
   const draw = (replace = true) => {
