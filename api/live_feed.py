@@ -5,17 +5,12 @@ A device that comes back after an outage sends its backlog; its old seconds are 
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
 import msgspec
-import structlog
-from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 
 from api.live_hub import LiveHub, LiveLevel, LiveWater
 from contract.clock import Clock
@@ -24,10 +19,8 @@ from contract.flags import NOISE_EXCLUDED, NoiseFlag, parse
 from contract.messages import EdgeEvent, NoiseSecond, WaterReading
 from contract.topics import Topic
 from contract.topics import parse as parse_topic
-from store.registry.database import Registry
-from store.registry.models import Device, Meter
-
-log = structlog.get_logger(__name__)
+from store.registry.database import Registry, RegistryUnavailable
+from store.registry.known import KnownDevices
 
 LIVE_FOR_S: Final = 10.0
 """A second older than this, by the clock of the data and times its speed, is not live."""
@@ -35,44 +28,6 @@ _AHEAD_S: Final = 2.0
 _KNOWN_FOR_S: Final = 2.0
 
 Drop = Literal["unknown", "old", "repeated", "future"]
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """Enabled devices, and the device that reads each meter."""
-
-    devices: frozenset[tuple[str, str]] = frozenset()
-    meters: Mapping[tuple[str, str], str] = field(default_factory=dict)
-
-
-class KnownDevices:
-    """A copy of the registry's devices and meters, at most two seconds old, older where the registry is away."""
-
-    def __init__(self, registry: Registry, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._registry = registry
-        self._monotonic = monotonic
-        self._read_at: float | None = None
-        self._known = Known()
-
-    def current(self) -> Known:
-        """Return what is known, reading the registry when the copy is old."""
-        now_s = self._monotonic()
-        if self._read_at is None or now_s - self._read_at > _KNOWN_FOR_S:
-            self._read_at = now_s
-            try:
-                self._known = self._read()
-            except SQLAlchemyError as error:
-                log.warning("live push goes on with the devices it knew", cause=str(error))
-        return self._known
-
-    def _read(self) -> Known:
-        with self._registry.reader() as session:
-            devices = session.execute(select(Device.site, Device.name).where(Device.enabled))
-            meters = session.execute(select(Meter.site, Meter.name, Meter.device))
-            return Known(
-                frozenset((site, name) for site, name in devices),
-                {(site, name): device for site, name, device in meters},
-            )
 
 
 def judge(t: datetime, last: datetime | None, now: datetime, speed: float) -> Drop | None:
@@ -91,7 +46,7 @@ class LiveFeed:
 
     def __init__(self, hub: LiveHub, registry: Registry, clock: Clock) -> None:
         self._hub = hub
-        self._known = KnownDevices(registry)
+        self._known = KnownDevices(registry, max_age_s=_KNOWN_FOR_S)
         self._clock = clock
         self._last: dict[tuple[str, str], datetime] = {}
         self._last_water: dict[tuple[str, str], datetime] = {}
@@ -105,7 +60,14 @@ class LiveFeed:
         except ValueError:
             self.dropped["topic"] += 1
             return
-        if (topic.site, topic.device) not in self._known.current().devices:
+        try:
+            known = self._known.current()
+        except (
+            RegistryUnavailable
+        ):  # it never answered yet; what is stored meanwhile is seen by loading the page
+            self.dropped["unknown"] += 1
+            return
+        if (topic.site, topic.device) not in known.devices:
             self.dropped["unknown"] += 1
             return
         if topic.kind == "status":
@@ -114,7 +76,9 @@ class LiveFeed:
             decoded = decode_readings(topic.kind, payload)
             self.dropped["undecodable"] += len(decoded.bad)
             self._on_noise(topic, [one for one in decoded.readings if isinstance(one, NoiseSecond)])
-            self._on_water(topic, [one for one in decoded.readings if isinstance(one, WaterReading)])
+            self._on_water(
+                topic, [one for one in decoded.readings if isinstance(one, WaterReading)], known.meters
+            )
             self._on_events(topic, [one for one in decoded.readings if isinstance(one, EdgeEvent)])
 
     def _on_noise(self, topic: Topic, seconds: list[NoiseSecond]) -> None:
@@ -127,12 +91,13 @@ class LiveFeed:
         self._last[key] = newest.t
         self._hub.offer_levels([_level(topic, newest)])
 
-    def _on_water(self, topic: Topic, readings: Iterable[WaterReading]) -> None:
+    def _on_water(
+        self, topic: Topic, readings: Iterable[WaterReading], meters: Mapping[tuple[str, str], str]
+    ) -> None:
         newest: dict[str, WaterReading] = {}
         for one in readings:
             if one.meter not in newest or one.t > newest[one.meter].t:
                 newest[one.meter] = one
-        meters = self._known.current().meters
         live: list[LiveWater] = []
         for one in newest.values():
             key = (topic.site, one.meter)

@@ -13,10 +13,10 @@ from contract.codec import decode_status, encode
 from contract.messages import EdgeEvent, NoiseMinute, NoiseSecond, Stored
 from contract.seqranges import to_ranges
 from contract.topics import Topic, parse
-from ingest.known import KnownDevices
 from ingest.source_mqtt import Arrival
 from ingest.validate import Judged, judge
 from store.registry.device_state import StatusReport
+from store.registry.known import KnownDevices
 from store.registry.quarantine import Rejected
 from store.series.interface import Entry
 

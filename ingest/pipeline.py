@@ -21,11 +21,11 @@ from contract.clock import Clock
 from contract.messages import Stored
 from ingest.batch import Batch, Owed, bad_status, judge_all
 from ingest.commit import EveryReadingFails, write_or_isolate
-from ingest.known import KnownDevices
 from ingest.replay import replay_if_asked
 from ingest.source_mqtt import Arrival
 from store.registry.database import Registry, RegistryUnavailable
 from store.registry.device_state import record_statuses
+from store.registry.known import KnownDevices
 from store.registry.quarantine import hold
 from store.series.interface import SeriesStore, StoreUnavailable
 

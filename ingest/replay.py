@@ -12,9 +12,9 @@ import structlog
 
 from contract.clock import Clock
 from ingest.commit import write_or_isolate
-from ingest.known import KnownDevices
 from ingest.validate import Judged, Known, judge
 from store.registry.database import Registry
+from store.registry.known import KnownDevices
 from store.registry.models import QuarantinedMessage
 from store.registry.quarantine import HELD_CODES, Rejected, held_after, hold, release
 from store.registry.replay import ReplayResult, finish, pending

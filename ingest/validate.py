@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
@@ -12,6 +12,7 @@ import msgspec
 from contract.codec import BadReading, decode_readings, encode
 from contract.messages import EdgeEvent, Reading, WaterReading
 from contract.topics import READING_KINDS, Topic, parse
+from store.registry.known import Known
 from store.registry.quarantine import HELD_CODES, Rejected
 from store.series.interface import Entry
 
@@ -25,14 +26,6 @@ Code = Literal[
     "bad_topic", "bad_payload", "bad_reading", "unknown_device", "unknown_meter", "in_future", "too_old",
     "refused_by_store", "internal_error",
 ]  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What the registry knows: devices, and each site's meters with the device that reads them."""
-
-    devices: frozenset[tuple[str, str]]
-    meters: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -16,8 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ingest.commit import write_or_isolate
-from ingest.validate import Known, judge
+from ingest.validate import judge
 from store.registry.database import Registry
+from store.registry.known import Known
 from store.registry.quarantine import counts, hold
 from store.series.duckdb_store import DuckDbStore
 from tests.ingest.mutate import mutated

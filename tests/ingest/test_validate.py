@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.codec import encode, encode_array
-from ingest.validate import EARLIEST, FUTURE_TOLERANCE, LATE_AFTER, Known, judge
+from ingest.validate import EARLIEST, FUTURE_TOLERANCE, LATE_AFTER, judge
+from store.registry.known import Known
 from tests.contract import strategies as some
 from tests.edge.made import event, second, water
 from tests.ingest.mutate import mutated

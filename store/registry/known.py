@@ -1,29 +1,39 @@
-"""What ingest knows of the registry: read again every few seconds, and at once when something unknown shows up."""
+"""The devices and meters that the registry knows, as a copy for those who ask at every message."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
 from sqlalchemy import select
 
-from ingest.validate import Known
 from store.registry.database import Registry, RegistryUnavailable
 from store.registry.models import Device, Meter
 
 log = structlog.get_logger(__name__)
 
-_MAX_AGE_S: Final = 10.0
 _UNKNOWN_AGE_S: Final = 1.0
 
 
-class KnownDevices:
-    """A copy of the registry's devices and meters, at most ten seconds old while the registry answers."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the registry knows: devices, and each site's meters with the device that reads them."""
 
-    def __init__(self, registry: Registry, monotonic: Callable[[], float] = time.monotonic) -> None:
+    devices: frozenset[tuple[str, str]]
+    meters: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+
+class KnownDevices:
+    """A copy of what the registry knows, at most ``max_age_s`` seconds old while the registry answers."""
+
+    def __init__(
+        self, registry: Registry, *, max_age_s: float = 10.0, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._registry = registry
+        self._max_age_s = max_age_s
         self._monotonic = monotonic
         self._tried_at = float("-inf")
         self._known: Known | None = None
@@ -31,7 +41,7 @@ class KnownDevices:
 
     def current(self) -> Known:
         """Return what is known. Raises ``RegistryUnavailable`` only if the registry never answered yet."""
-        return self._at_most(_MAX_AGE_S)
+        return self._at_most(self._max_age_s)
 
     def after_unknown(self) -> Known:
         """Return what is known now that a device or meter was not: the registry is asked once a second at most."""
@@ -50,7 +60,7 @@ class KnownDevices:
                 raise
             if not self._troubled:
                 log.warning(
-                    "the registry does not answer; ingest goes on with what it knew", cause=str(error)
+                    "the registry does not answer; going on with the devices known before", cause=str(error)
                 )
             self._troubled = True
         return self._known
