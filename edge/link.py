@@ -297,12 +297,8 @@ class Link:
             else:
                 self._trouble(f"the broker refused: {code}")
             return
+        # Up only once the broker has taken this: what it has not, it does not keep for us when the connection breaks.
         client.subscribe([(self._topic("stored"), 1), (self._topic("config"), 1)])
-        if self._last_trouble:
-            log.info("link is up again", device=self._device, host=self._broker.host)
-        self._last_trouble = ""
-        self._connected.set()
-        self._on_connected()
 
     def _handle_disconnect(
         self, _client: mqtt.Client, _data: Any, _flags: Any, code: ReasonCode, _more: Any
@@ -326,6 +322,12 @@ class Link:
                 f"the broker refuses our subscription ({', '.join(map(str, codes))}): nothing can be confirmed; "
                 f"let {self._broker.username or 'this device'} read {self._topic('stored')}"
             )
+        else:
+            if self._last_trouble:
+                log.info("link is up again", device=self._device, host=self._broker.host)
+            self._last_trouble = ""
+        self._connected.set()
+        self._on_connected()
 
     def _handle_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         if message.topic == self._topic("stored"):

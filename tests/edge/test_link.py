@@ -126,6 +126,7 @@ def test_the_broker_tells_the_others_when_a_device_is_gone_and_the_device_itself
     wait_for(lambda: b'"9.9"' in server.data)
     bench.proxy.cut()
     wait_for(lambda: b'{"state":"offline"}' in server.data, 40, "the last will")
+    wait_for(lambda: not link.connected)  # the broker may have noticed before we have
     bench.proxy.mend()
     wait_for(lambda: link.connected, 30)
     link.stop(last_status=DeviceStatus(state="offline", version="bye"))
