@@ -10,10 +10,10 @@ from pydantic import Field
 
 from analysis.exclusions import cut_hours, spans_of
 from analysis.limits import period_limit, site_clock
+from analysis.patterns import ProfileHour, day_profile, mean_spectrum
 from analysis.site_settings import settings_of
 from analysis.workdays import is_workday
 from api.guard import Context
-from api.patterns import ProfileHour, day_profile, mean_spectrum
 from api.problems import documented
 from api.routes.noise import DeviceName, site_and_device
 from api.schemas import Out

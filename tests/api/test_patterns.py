@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from api.patterns import day_profile, mean_spectrum, nominal_hz
+from analysis.patterns import day_profile, mean_spectrum, nominal_hz
 from contract.flags import NoiseFlag
 from contract.sitetime import SiteClock
 from store.series.interface import NoiseHour, SpectrumMinute
