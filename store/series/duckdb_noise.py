@@ -12,14 +12,13 @@ import numpy as np
 
 from contract.flags import NOISE_EXCLUDED, NoiseFlag, names
 from store.series.duckdb_file import Connection
+from store.series.histogram import COVERS, EXCEEDED
 from store.series.interface import LevelPoint, NoiseHour, NoiseWindow, SecondsTable, SpectrumMinute
 from store.series.memory import Sources
 from store.series.packed_ints import PackedInts
 
 _EXCLUDED: Final = int(NOISE_EXCLUDED)
 FLAGS: Final = tuple(NoiseFlag)
-HISTOGRAM_COVERS: Final = 0.9
-"""Share of the valid time that the minutes' histograms must cover for LN to come from them."""
 
 _AT_A_TIME_S: Final = 14 * 86_400  # a year at once would take gigabytes of merged histograms
 
@@ -70,7 +69,7 @@ WITH {_PIECES},
             sum(measured_ms) FILTER (valid AND minute IN (SELECT minute FROM minutes)) AS covered_ms
         FROM seconds GROUP BY hour),
     chosen AS (
-        SELECT hour, coalesce(covered_ms, 0) >= {HISTOGRAM_COVERS} * coalesce(valid_ms, 0)
+        SELECT hour, coalesce(covered_ms, 0) >= {COVERS} * coalesce(valid_ms, 0)
             AND hour IN (SELECT minute // 60 FROM minutes) AS by_histogram
         FROM levels LEFT JOIN covered USING (hour)),
     unnested AS (
@@ -103,7 +102,7 @@ def _percentile(exceeded: int) -> str:
     )
 
 
-_HOURS_SQL: Final = _HOURS.format(percentiles=", ".join(_percentile(n) for n in (5, 10, 50, 90, 95)))
+_HOURS_SQL: Final = _HOURS.format(percentiles=", ".join(_percentile(n) for n in EXCEEDED))
 
 
 def hours(

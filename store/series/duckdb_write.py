@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 
 from store.series.columns import Batch, Family
+from store.series.copies import first_copies
 from store.series.duckdb_file import Connection
 from store.series.memory import NONE_YET, Mark, Memory
 
@@ -108,7 +109,7 @@ def _write_family(
     table = TABLES[family]
     numbers = memory.sources.number(rows.names, written.sources)
     t = rows.columns[table.time]
-    order = _first_copies(numbers, t, [rows.columns[key] for key in table.identity])
+    order = first_copies(numbers, t, [rows.columns[key] for key in table.identity])
     unsure = np.flatnonzero(t[order] <= memory.newest[family].times(numbers[order]))
     if len(unsure):
         known = _already_stored(connection, table, numbers, rows.columns, order[unsure])
@@ -118,23 +119,6 @@ def _write_family(
     chosen = {key: column[order] for key, column in rows.columns.items()}
     connection.execute_with({"source": numbers[order], **chosen}, table.insert)
     return _Stored(numbers[order], t[order], chosen)
-
-
-def _first_copies(numbers: np.ndarray, t: np.ndarray, identity: list[np.ndarray]) -> np.ndarray:
-    """Return row indexes sorted by series and time, the first of each identity."""
-    order = np.lexsort((t, numbers))  # stable: copies stay in the order of the batch
-    if identity:
-        seen: set[tuple[object, ...]] = set()
-        keep = []
-        for i in order.tolist():
-            key = (numbers[i], t[i], *(column[i] for column in identity))
-            if key not in seen:
-                seen.add(key)
-                keep.append(i)
-        return np.array(keep, dtype=np.int64)
-    first = np.ones(len(order), dtype=bool)
-    first[1:] = (numbers[order][1:] != numbers[order][:-1]) | (t[order][1:] != t[order][:-1])
-    return order[first]
 
 
 def _already_stored(

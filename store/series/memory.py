@@ -127,6 +127,18 @@ class DirtyHours:
         for mark in marks:
             self._touched[mark] = self._writes
 
+    def touch_at(self, mark: Mark, write: int) -> None:
+        """Mark an hour as touched by the write of a number that others count."""
+        self._touched[mark] = max(write, self._touched.get(mark, write))
+
+    def touched_by(self, mark: Mark) -> int | None:
+        """Return the number of the write that last touched a marked hour."""
+        return self._touched.get(mark)
+
+    def oldest_write(self) -> int | None:
+        """Return the lowest number of a write whose hour is still marked."""
+        return min(self._touched.values(), default=None)
+
     def take(self, before_s: int, limit: int) -> list[Mark]:
         """Return marks of hours that end at or before ``before_s``, oldest first."""
         due = [mark for mark in self._touched if mark[2] + 3600 <= before_s]
