@@ -25,8 +25,6 @@ log = structlog.get_logger(__name__)
 
 ROUND_S: Final = 1.0
 """Real seconds between the beginnings of two rounds, at least."""
-SETTLING_S: Final = 1.0
-"""Real seconds that the readings of a moment may need to arrive in the store."""
 ROLLUP_EVERY_S: Final = 5.0
 _STALLED_S: Final = 60.0
 
@@ -113,9 +111,7 @@ class Analysis:
             self._stop.wait(max(ROUND_S - took, took, 0.05))
 
     def _judge_rules(self) -> None:
-        now = self._clock.now()
-        settling = timedelta(seconds=SETTLING_S * self._clock.speed)
-        report = self._watch.round(now, settling)
+        report = self._watch.round(self._clock.now(), timedelta(seconds=self._clock.speed))
         self.stats.rounds += 1
         self.stats.rules, self.stats.bad_rules = report.rules, report.bad_rules
         self.stats.sightings += report.sightings
@@ -125,7 +121,7 @@ class Analysis:
             self._tell_listener(report.changed)
 
     def _roll_up(self) -> None:
-        before = self._clock.now() - timedelta(seconds=SETTLING_S * self._clock.speed)
+        before = self._clock.now() - timedelta(seconds=self._clock.speed)
         self.stats.hours_rolled_up += roll_up(self._series, before)
 
     def _tell_listener(self, changed: Sequence[AlertSnapshot]) -> None:

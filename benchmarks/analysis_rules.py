@@ -31,7 +31,7 @@ from store.series.interface import Entry
 
 START = datetime(2026, 3, 1, 4, tzinfo=UTC)
 BUDGET_S = 5.0
-SETTLING = timedelta(seconds=1)
+REAL_SECOND = timedelta(seconds=1)
 
 
 def main() -> None:
@@ -96,7 +96,7 @@ def _until_known(watch: Watch) -> tuple[list[RoundReport], list[float]]:
 
 def _round(watch: Watch, minute: int) -> tuple[RoundReport, float]:
     began = time.perf_counter()
-    report = watch.round(START + timedelta(minutes=minute) + SETTLING, SETTLING)
+    report = watch.round(START + timedelta(minutes=minute) + REAL_SECOND, REAL_SECOND)
     return report, time.perf_counter() - began
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import defaultdict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ from sqlalchemy.orm import Session
 
 from analysis.notify import webhook
 from analysis.notify.links import ack_url, digest, new_token, page_url
-from analysis.notify.queue import Parcel, anything_due, due_parcels
-from analysis.notify.retry import PAUSE_BETWEEN_MESSAGES_S, after_failure
+from analysis.notify.queue import Parcel, anything_due, claim, due_parcels
+from analysis.notify.retry import BURST, after_failure, quiet_until
 from analysis.notify.sender import SendResult, send
 from analysis.notify.wording import Message, compose
 from contract.clock import Clock
@@ -29,6 +30,8 @@ log = structlog.get_logger(__name__)
 
 _WORKERS: Final = 4
 _POLL_S: Final = 1.0
+_CLAIM_S: Final = 120.0
+"""Real seconds for which a message under way is nobody else's; after a crash it is tried again then."""
 
 
 @dataclass(slots=True)
@@ -45,23 +48,22 @@ class Courier:
     """Delivers in a thread of its own; :meth:`wake` tells it that something may be due.
 
     ``base_url`` is where the page is found: with it, messages have links that take an alert on. A contact gets one
-    message at a time, and after one nothing for ``PAUSE_BETWEEN_MESSAGES_S``: what happens meanwhile goes into the
-    next.
+    message at a time; after a few within minutes the next are gathered (see ``analysis.notify.retry``). Several
+    processes may deliver from one registry: what one has in its hands is claimed.
     """
 
     def __init__(
         self, registry: Registry, clock: Clock, *, base_url: str | None = None,
-        pause_s: float = PAUSE_BETWEEN_MESSAGES_S, monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         self._registry = registry
         self._clock = clock
         self._base_url = base_url
-        self._pause_s = pause_s
         self._monotonic = monotonic
         self._wall = wall
         self._busy: set[int] = set()
-        self._quiet_until: dict[int, float] = {}
+        self._sent_at: dict[int, deque[float]] = defaultdict(lambda: deque(maxlen=BURST))
         self._done: queue.SimpleQueue[tuple[Parcel, SendResult]] = queue.SimpleQueue()
         self._wake = threading.Event()
         self.stats = CourierStats()
@@ -88,10 +90,11 @@ class Courier:
         self._settle_all()
         now = self._clock.now()
         with self._registry.reader() as session:
-            if not anything_due(session, now):
+            if not anything_due(session, now, busy=self._not_now()):
                 return
         with self._registry.session() as session:
             parcels = due_parcels(session, now, busy=self._not_now())
+            claim(session, parcels, now + timedelta(seconds=_CLAIM_S * self._clock.speed))
             links = {parcel.contact_id: self._links(session, parcel) for parcel in parcels}
         for parcel in parcels:
             self._busy.add(parcel.contact_id)
@@ -113,8 +116,7 @@ class Courier:
 
     def _not_now(self) -> frozenset[int]:
         now = self._monotonic()
-        self._quiet_until = {key: until for key, until in self._quiet_until.items() if until > now}
-        return frozenset(self._busy | self._quiet_until.keys())
+        return frozenset(self._busy | {key for key, at in self._sent_at.items() if quiet_until(at) > now})
 
     def _carry(self, parcel: Parcel, links: dict[int, str]) -> None:
         try:
@@ -172,7 +174,8 @@ class Courier:
     def _count(self, parcel: Parcel, result: SendResult) -> None:
         if result.ok:
             self.stats.sent += 1
-            self._quiet_until[parcel.contact_id] = self._monotonic() + self._pause_s
+            if parcel.secret is None:  # a program may be told as often as there is something
+                self._sent_at[parcel.contact_id].append(self._monotonic())
             return
         self.stats.failed_tries += 1
         if parcel.attempts == 0:

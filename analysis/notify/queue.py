@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final, cast
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from analysis.alerts import silences
@@ -139,10 +139,19 @@ def due_parcels(session: Session, now: datetime, *, busy: frozenset[int], limit:
     return [parcel for parcel in parcels if parcel is not None]
 
 
-def anything_due(session: Session, now: datetime) -> bool:
-    """Say whether any message is due: a look that writes nothing."""
-    due = select(Delivery.id).where(Delivery.state == "queued", Delivery.next_try_at <= now).limit(1)
-    return session.scalar(due) is not None
+def anything_due(session: Session, now: datetime, *, busy: frozenset[int]) -> bool:
+    """Say whether any message is due to a contact that is not in ``busy``: a look that writes nothing."""
+    due = select(Delivery.id).where(Delivery.state == "queued", Delivery.next_try_at <= now)
+    if busy:
+        due = due.where(Delivery.contact_id.not_in(busy))
+    return session.scalar(due.limit(1)) is not None
+
+
+def claim(session: Session, parcels: Iterable[Parcel], until: datetime) -> None:
+    """Keep parcels from being taken by anybody else before ``until``, within the transaction that took them."""
+    for parcel in parcels:
+        rows = update(Delivery).where(Delivery.id.in_(parcel.delivery_ids))
+        session.execute(rows.values(next_try_at=until))
 
 
 def counts(session: Session) -> dict[str, int]:
@@ -158,6 +167,7 @@ def _parcel(session: Session, contact_id: int, now: datetime) -> Parcel | None:
         select(Delivery)
         .where(Delivery.contact_id == contact_id, Delivery.state == "queued", Delivery.next_try_at <= now)
         .order_by(Delivery.id)
+        .with_for_update(skip_locked=True)
     )
     windows = silences.current(session, now)
     newest: dict[int, Delivery] = {}

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 BACKOFF_S: Final = (5, 15, 60, 180, 600, 1800, 3600, 3600, 3600, 7200, 7200, 14_400)
 """Real seconds before the second, third, ... try: about twelve hours in all."""
-PAUSE_BETWEEN_MESSAGES_S: Final = 60
-"""Real seconds between two messages to one contact: what happens meanwhile goes into one."""
+BURST: Final = 3
+"""So many messages go to one contact without a pause between them ..."""
+BURST_WITHIN_S: Final = 300.0
+"""... within this time, real seconds; after that what happens is gathered into one message ..."""
+PAUSE_S: Final = 60.0
+"""... every so many real seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +23,16 @@ class NextTry:
     action: Literal["retry", "give_up"]
     wait_s: float = 0.0
     reason: Literal["backing_off", "tried_long_enough", "address_not_understood"] = "backing_off"
+
+
+def quiet_until(sent_at: Sequence[float]) -> float:
+    """Return until when a contact is left in peace, from when it was sent something (ascending, real seconds).
+
+    The first messages go out at once; a storm is gathered.
+    """
+    if not sent_at or sum(1 for at in sent_at if sent_at[-1] - at < BURST_WITHIN_S) < BURST:
+        return 0.0
+    return sent_at[-1] + PAUSE_S
 
 
 def after_failure(attempts: int, *, permanent: bool) -> NextTry:

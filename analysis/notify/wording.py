@@ -9,8 +9,8 @@ from typing import Final
 
 from analysis.notify.facts import Facts, Language
 
-MOST_IN_FULL: Final = 8
-"""Alerts told in full in one message; the rest are counted."""
+MOST_IN_FULL: Final = 4
+"""Alerts told in full in one message, the rest are counted: chat services take some 2,000 bytes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,11 @@ from store.registry.models import DeviceState
 
 
 class DeviceOfflineParams(RuleParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Breach: offline for ``grace_s``, or (a noise device) online without a second for ``silent_s``."""
+    """Breach: offline for ``grace_s``, or (a noise device) online without a second for ``silent_s``.
+
+    Time counts from when the server itself is there, and is a minute of real time at the least: after a restart of
+    the server its devices need a moment to be back.
+    """
 
     grace_s: Annotated[int, Meta(ge=30, le=86_400)] = 300
     silent_s: Annotated[int, Meta(ge=60, le=86_400)] = 900
@@ -41,23 +45,28 @@ class DeviceOfflineRule:
             for device in world.devices.get(rule.site, ()):
                 state = world.states.get((rule.site, device.name))
                 last = newest.get((rule.site, device.name)) if device.kind != "gateway" else None
-                yield Sighting(rule, device.name, judge(state, last, world.now, params))
+                yield Sighting(rule, device.name, judge(state, last, world, params))
 
 
 def judge(
-    state: DeviceState | None, last: datetime | None, now: datetime, params: DeviceOfflineParams
+    state: DeviceState | None, last: datetime | None, world: World, params: DeviceOfflineParams
 ) -> Observation:
     """Judge one device; ``last`` is its newest second of noise, if it measures any. The value is minutes."""
     if state is None:
         return Observation("between")  # announced, but never seen: the installer has not come yet
+    begun = world.started_at or state.since
     if state.state == "offline":
-        away = now - state.since
-        long_enough = away >= timedelta(seconds=params.grace_s)
-        return _seen("breach" if long_enough else "between", "offline", away)
-    quiet = now - max(last, state.since) if last is not None else timedelta(0)
-    if quiet >= timedelta(seconds=params.silent_s):
-        return _seen("breach", "silent", quiet)
+        long_enough = world.now - max(state.since, begun) >= _at_least(params.grace_s, world)
+        return _seen("breach" if long_enough else "between", "offline", world.now - state.since)
+    if last is None:
+        return Observation("clear", 0.0, 0.0)
+    if world.now - max(last, state.since, begun) >= _at_least(params.silent_s, world):
+        return _seen("breach", "silent", world.now - last)
     return Observation("clear", 0.0, 0.0)
+
+
+def _at_least(seconds: int, world: World) -> timedelta:
+    return max(timedelta(seconds=seconds), 60 * world.real_second)
 
 
 def _seen(verdict: str, what: str, for_how_long: timedelta) -> Observation:

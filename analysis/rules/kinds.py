@@ -70,6 +70,10 @@ class World:
     states: Mapping[tuple[str, str], DeviceState] = field(default_factory=dict)
     bad_weather: Mapping[str, Sequence[Span]] = field(default_factory=dict)
     leaks: LeakWatch | None = None
+    started_at: datetime | None = None
+    """Since when this process looks: what was before, it was not there to see."""
+    real_second: timedelta = timedelta(seconds=1)
+    """What this clock passes in a second of the wall."""
 
     def noise_devices(self, site: str) -> list[Device]:
         """Return the site's enabled devices that measure noise."""

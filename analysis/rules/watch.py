@@ -78,15 +78,21 @@ class Watch:
         self._leaks = LeakWatch(series, registry, monotonic=monotonic)
         self._loaded: _Loaded | None = None
         self._reload_at = 0.0
+        self._started_at: datetime | None = None
         self._told_bad: dict[int, str] = {}
 
-    def round(self, now: datetime, settling: timedelta) -> RoundReport:
-        """Judge all rules on the data up to ``settling`` before ``now``. Raises ``StoreUnavailable``."""
+    def round(self, now: datetime, real_second: timedelta = timedelta(seconds=1)) -> RoundReport:
+        """Judge all rules. Raises ``StoreUnavailable``.
+
+        ``real_second`` is what the clock passes in a second of the wall. Data is looked at up to one before ``now``:
+        so long the readings of a moment may need to arrive.
+        """
+        self._started_at = min(self._started_at or now, now)
         loaded, fresh = self._current(now)
         world = World(
-            series=self._series, now=now, end=(now - settling).replace(microsecond=0), sites=loaded.sites,
+            series=self._series, now=now, end=(now - real_second).replace(microsecond=0), sites=loaded.sites,
             devices=loaded.devices, meters=loaded.meters, states=loaded.states, bad_weather=loaded.weather,
-            leaks=self._leaks,
+            leaks=self._leaks, started_at=self._started_at, real_second=real_second,
         )  # fmt: skip
         if any(key in loaded.rules for key in _OF_LEAKS):
             self._leaks.advance(loaded.sites, loaded.meters, now)

@@ -7,8 +7,8 @@ from datetime import timedelta
 from sqlalchemy import select
 
 from analysis.notify.courier import Courier
-from analysis.notify.queue import counts, enqueue
-from analysis.notify.retry import BACKOFF_S
+from analysis.notify.queue import claim, counts, due_parcels, enqueue
+from analysis.notify.retry import BACKOFF_S, BURST, PAUSE_S
 from contract.clock import SystemClock, catch_up
 from store.registry.database import Registry
 from store.registry.models import Alert, Delivery, Rule
@@ -88,23 +88,38 @@ def test_what_falls_due_together_is_one_message(registry: Registry, webhook: Web
     assert [one["title"] for one in webhook.received] == ["静园:5 条告警"]
 
 
-def test_after_a_message_a_contact_has_a_pause(registry: Registry, webhook: Webhook) -> None:
+def test_after_a_few_messages_the_next_are_gathered(registry: Registry, webhook: Webhook) -> None:
     contact = _contact(registry, webhook.url)
     passed = [0.0]
-    _queue(registry, _alert(registry), contact)
     with _running(Courier(registry, SystemClock(), monotonic=lambda: passed[0])) as courier:
-        wait_for(lambda: _state(registry) == {"sent": 1})
-        for n in range(3):
-            _queue(registry, _alert(registry, f"mic-{n}"), contact)
-        passed[0] = 59.0
+        for n in range(BURST):
+            _queue(registry, _alert(registry, f"first-{n}"), contact)
+            courier.wake()
+            wait_for(lambda n=n: _state(registry) == {"sent": n + 1})
+        for n in range(4):
+            _queue(registry, _alert(registry, f"then-{n}"), contact)
+        passed[0] = PAUSE_S - 1
         other = _contact(registry, webhook.url + "other", name="wang")
         _queue(registry, _alert(registry, "roof"), other)  # its arrival shows that a round has passed
         courier.wake()
-        wait_for(lambda: _state(registry) == {"sent": 2, "queued": 3})
-        passed[0] = 60.0
+        wait_for(lambda: _state(registry) == {"sent": BURST + 1, "queued": 4})
+        passed[0] = PAUSE_S
         courier.wake()
-        wait_for(lambda: _state(registry) == {"sent": 5})
-    assert webhook.received[-1]["title"] == "静园:3 条告警"
+        wait_for(lambda: _state(registry) == {"sent": BURST + 5})
+    assert webhook.received[-1]["title"] == "静园:4 条告警"
+    assert len(webhook.received) == BURST + 2
+
+
+def test_two_couriers_do_not_send_the_same_message(registry: Registry, webhook: Webhook) -> None:
+    """One has taken the message and hangs on the way: the other leaves it alone until the claim is over."""
+    clock = SystemClock()
+    _queue(registry, _alert(registry), _contact(registry, webhook.url))
+    with registry.session() as session:
+        taken = due_parcels(session, clock.now(), busy=frozenset())
+        claim(session, taken, clock.now() + timedelta(minutes=2))
+    with registry.session() as session:
+        assert len(taken) == 1 and due_parcels(session, clock.now(), busy=frozenset()) == []
+        assert len(due_parcels(session, clock.now() + timedelta(minutes=3), busy=frozenset())) == 1
 
 
 def test_the_end_overtakes_a_beginning_that_was_not_sent(registry: Registry, webhook: Webhook) -> None:

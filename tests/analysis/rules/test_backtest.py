@@ -4,7 +4,10 @@ import pytest
 
 from analysis.rules.backtest import Backtest, NotReplayable, backtest, most_alerting
 from analysis.rules.catalog import new_kinds
+from analysis.rules.edit import BadRule
 from analysis.rules.kinds import RuleView, World, parse_params
+from analysis.rules.trial import try_rule
+from store.registry.database import Registry
 from store.registry.models import Device, Meter, Site
 from store.series.duckdb_store import DuckDbStore
 from tests.analysis import readings
@@ -101,3 +104,21 @@ def test_what_cannot_be_tried_says_so(
 ) -> None:
     with pytest.raises(NotReplayable, match=told):
         _run(series, kind, start, end)
+
+
+def test_a_rule_is_tried_on_a_site_of_the_registry(series: DuckDbStore, registry: Registry) -> None:
+    readings.noise(series, NOON - 2 * HOUR, 3600, 60.0)
+    with registry.reader() as session:
+
+        def alerts(kind: str = "noise_window", site: str = "garden", days: int = 1, **params: object) -> int:
+            return len(
+                try_rule(session, series, site=site, kind=kind, params=params, now=NOON, days=days).alerts
+            )
+
+        assert (alerts(), alerts(margin_db=6.0)) == (1, 0)
+        for broken in ({"site": "nowhere"}, {"kind": "moon"}, {"margin_db": -1}):
+            with pytest.raises(BadRule):
+                alerts(**broken)  # type: ignore[arg-type]
+        for impossible in ({"kind": "water_leak"}, {"days": 0}, {"days": 400}):
+            with pytest.raises(NotReplayable):
+                alerts(**impossible)  # type: ignore[arg-type]

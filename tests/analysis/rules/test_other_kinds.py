@@ -116,10 +116,20 @@ def _state(state: str, minutes_ago: float) -> DeviceState:
     ],
 )
 def test_a_device_that_is_away_or_silent(
-    state: DeviceState | None, last: datetime | None, verdict: str, minutes: float | None
+    series: DuckDbStore, state: DeviceState | None, last: datetime | None, verdict: str, minutes: float | None
 ) -> None:
-    seen = judge_device(state, last, NOON, DeviceOfflineParams())
+    seen = judge_device(state, last, _world(series, NOON), DeviceOfflineParams())
     assert (seen.verdict, seen.value) == (verdict, minutes)
+
+
+def test_after_a_restart_of_the_server_devices_have_time_to_come_back(series: DuckDbStore) -> None:
+    def verdict(started_min_ago: float, real_second: timedelta = timedelta(seconds=1)) -> str:
+        world = _world(series, NOON, started_at=NOON - started_min_ago * MINUTE, real_second=real_second)
+        return judge_device(_state("offline", 600), None, world, DeviceOfflineParams()).verdict
+
+    assert (verdict(4.9), verdict(5)) == ("between", "breach")
+    fast = timedelta(seconds=100)
+    assert (verdict(99, fast), verdict(100, fast)) == ("between", "breach")  # a real minute
 
 
 def _meters() -> dict[str, Sequence[Meter]]:
