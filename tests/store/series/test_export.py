@@ -15,8 +15,21 @@ from store.series.export import KINDS, ExportKind, ExportQuery, band_key, parts,
 from store.series.export_file import FORMATS, ExportFormat, encode
 from store.series.interface import SeriesStore
 from tests.store.series.made import (
-    DAY, DEVICE, HOUR, METER, MINUTE, SECOND, SITE, T0, event, minute, put, second, seconds, water,
-)  # fmt: skip
+    DAY,
+    DEVICE,
+    HOUR,
+    METER,
+    MINUTE,
+    SECOND,
+    SITE,
+    T0,
+    event,
+    minute,
+    put,
+    second,
+    seconds,
+    water,
+)
 
 ZONES = {SITE: "Asia/Shanghai", "river": "Europe/Berlin"}
 
@@ -130,7 +143,7 @@ def test_more_events_than_are_read_at_once(store: SeriesStore, monkeypatch: pyte
 
 def test_a_turned_range_is_refused(store: SeriesStore) -> None:
     query = ExportQuery("seconds", T0, T0 - timedelta(seconds=1), [(SITE, DEVICE)])
-    with pytest.raises(ValueError, match="ends .* before it starts"):
+    with pytest.raises(ValueError, match=r"ends .* before it starts"):
         next(parts(store, query))
 
 
