@@ -16,11 +16,16 @@ from sqlalchemy.orm import Session
 
 from analysis.energy import energy_mean
 from analysis.standards import standards
-from store.registry.models import Exclusion
+from store.registry.models import Device, Exclusion
 from store.series.interface import EventRow, NoiseHour, NoiseWindow, SeriesStore
 
 REASONS: Final = ("rain", "snow", "lightning", "wind", "other")
 _HOUR: Final = timedelta(hours=1)
+_LONGEST: Final = timedelta(days=31)
+
+
+class BadExclusion(ValueError):
+    """An exclusion that cannot be made; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +40,58 @@ class Span:
 
 def spans_of(session: Session, series: SeriesStore, site: str, start: datetime, end: datetime) -> list[Span]:
     """Return everything that is left out of a site's range: by hand and by its weather station."""
-    rows = session.scalars(
-        select(Exclusion).where(
-            Exclusion.site == site,
-            Exclusion.starts_at < end,
-            Exclusion.ends_at > start,
-            Exclusion.revoked_at.is_(None),
-        )
-    )
-    by_hand = [Span(row.starts_at, row.ends_at, row.reason, row.source) for row in rows]
+    hand_made = [span for _, span in by_hand(session, start, end, site=site)]
     holds = timedelta(seconds=standards().number("validity.weather_holds"))
     events = series.events(start - holds, end, site=site, kind="weather", limit=100_000)
-    return by_hand + weather_spans(events, end)
+    return hand_made + weather_spans(events, end)
+
+
+def by_hand(
+    session: Session, start: datetime, end: datetime, *, site: str | None = None
+) -> list[tuple[str, Span]]:
+    """Return what people left out of a range, with its site; of every site without ``site``."""
+    query = select(Exclusion).where(
+        Exclusion.starts_at < end, Exclusion.ends_at > start, Exclusion.revoked_at.is_(None)
+    )
+    if site is not None:
+        query = query.where(Exclusion.site == site)
+    return [
+        (row.site, Span(row.starts_at, row.ends_at, row.reason, row.source))
+        for row in session.scalars(query.order_by(Exclusion.id))
+    ]
+
+
+def exclude(
+    session: Session, *, site: str, starts_at: datetime, ends_at: datetime, reason: str, who: str, now: datetime,
+    source: str | None = None, note: str = "",
+) -> Exclusion:  # fmt: skip
+    """Leave a time out of a site's averages by hand. The readings stay. Raises :class:`BadExclusion`."""
+    length = ends_at - starts_at
+    if reason not in REASONS:
+        raise BadExclusion(f"the reason must be one of {', '.join(REASONS)}, not {reason!r}")
+    if reason == "other" and not note.strip():
+        raise BadExclusion("say why in the note where the reason is 'other'")
+    if not timedelta(0) < length <= _LONGEST:
+        raise BadExclusion(f"an exclusion ends after it starts and lasts {_LONGEST.days} days at most")
+    if source is not None and session.get(Device, (site, source)) is None:
+        raise BadExclusion(f"there is no device {source!r} at {site!r}")
+    row = Exclusion(
+        site=site, source=source, starts_at=starts_at, ends_at=ends_at, reason=reason, note=note.strip()[:200],
+        created_by=who, created_at=now,
+    )  # fmt: skip
+    session.add(row)
+    session.flush()
+    return row
+
+
+def revoke(session: Session, exclusion_id: int, now: datetime) -> Exclusion:
+    """Let a time count again; the row stays with when that was. Raises ``LookupError`` for an unknown one."""
+    row = session.get(Exclusion, exclusion_id)
+    if row is None:
+        raise LookupError(f"there is no exclusion {exclusion_id}")
+    row.revoked_at = row.revoked_at or now
+    session.flush()
+    return row
 
 
 def weather_spans(events: Iterable[EventRow], end: datetime) -> list[Span]:

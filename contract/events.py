@@ -30,4 +30,5 @@ EVENT_KINDS: Final[dict[str, EventKind]] = {
     "meter_back": EventKind("水表恢复应答", "Meter answers again"),
     "meter_replaced": EventKind("水表已更换", "Meter was replaced"),
     "tamper": EventKind("拆动", "Tampering"),
+    "weather": EventKind("气象", "Weather"),
 }

@@ -58,7 +58,8 @@ class World:
     """What rules look at in one round: the registry's present and the time series up to ``end``.
 
     ``end`` lies a settling time before ``now``, so that the readings of the last moment have arrived. Mappings are by
-    site; ``states`` is by site and device; ``bad_weather`` holds the newest times of rain and wind.
+    site; ``states`` is by site and device; ``left_out`` holds the times that do not count (rain and wind of the site's
+    weather station, exclusions by hand), at least those of the last hours.
     """
 
     series: SeriesStore
@@ -68,7 +69,7 @@ class World:
     devices: Mapping[str, Sequence[Device]] = field(default_factory=dict)
     meters: Mapping[str, Sequence[Meter]] = field(default_factory=dict)
     states: Mapping[tuple[str, str], DeviceState] = field(default_factory=dict)
-    bad_weather: Mapping[str, Sequence[Span]] = field(default_factory=dict)
+    left_out: Mapping[str, Sequence[Span]] = field(default_factory=dict)
     leaks: LeakWatch | None = None
     started_at: datetime | None = None
     """Since when this process looks: what was before, it was not there to see."""
@@ -79,12 +80,17 @@ class World:
         """Return the site's enabled devices that measure noise."""
         return [device for device in self.devices.get(site, ()) if device.kind != "gateway"]
 
-    def bad_weather_s(self, site: str, start: datetime, end: datetime) -> float:
-        """Return the seconds of rain or wind at a site within a stretch."""
-        return sum(
-            max(0.0, (min(span.end, end) - max(span.start, start)).total_seconds())
-            for span in self.bad_weather.get(site, ())
+    def counts_from(self, site: str, source: str, start: datetime, end: datetime) -> datetime:
+        """Return the start of the last part of a stretch in which nothing is left out; ``end`` where there is none.
+
+        A window never reaches back over what is left out: rain would go into its level.
+        """
+        ends = (
+            span.end
+            for span in self.left_out.get(site, ())
+            if span.source in (None, source) and span.start < end and span.end > start
         )
+        return min(end, max(ends, default=start))
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,10 +49,11 @@ class NoiseNightMaxRule:
                 start = world.end - timedelta(seconds=params.window_s)
                 found = world.series.noise_windows(start, world.end)
                 cache[params.window_s] = {(one.site, one.source): one for one in found}
-            wet = world.bad_weather_s(rule.site, _start(world.end, params), world.end) > 0.0
+            start = _start(world.end, params)
             for device in world.noise_devices(rule.site):
-                window = None if wet else cache[params.window_s].get((rule.site, device.name))
-                seen = Observation("between") if wet else judge(window, night_max_limit(site), params)
+                window = cache[params.window_s].get((rule.site, device.name))
+                left_out = world.counts_from(rule.site, device.name, start, world.end) > start
+                seen = Observation("between") if left_out else judge(window, night_max_limit(site), params)
                 yield Sighting(rule, device.name, seen)
 
     def sources(self, rule: RuleView, world: World) -> list[str]:
@@ -68,7 +69,9 @@ class NoiseNightMaxRule:
         clock, limit = site_clock(site), night_max_limit(site)
         for point in every_minute(world.series, rule.site, source, start, end):
             at = point.t + REPLAY_STEP
-            if clock.period(point.t) == "night":
+            if world.counts_from(rule.site, source, point.t, at) > point.t:
+                yield at, Observation("between")
+            elif clock.period(point.t) == "night":
                 window = NoiseWindow(
                     rule.site, source, point.laeq_db, point.lafmax_db, 60.0, point.valid_share, None
                 )

@@ -39,25 +39,22 @@ class NoiseWindowRule:
     params: ClassVar[type[RuleParams]] = NoiseWindowParams
 
     def observe(self, rules: Sequence[RuleView], world: World) -> Iterator[Sighting]:
-        """Yield a sighting per rule and device, with one query for all rules that share a window."""
-        by_window: dict[tuple[datetime, datetime], list[tuple[RuleView, Limit]]] = defaultdict(list)
+        """Yield a sighting per rule and device, with one query for all devices that share a window."""
+        by_start: dict[datetime, list[tuple[RuleView, Limit, str]]] = defaultdict(list)
         for rule in rules:
             limit = present_limit(world.sites[rule.site], world.end - timedelta(seconds=1))
             start = max(
                 world.end - timedelta(seconds=cast(NoiseWindowParams, rule.params).window_s), limit.since
             )
-            by_window[start, world.end].append((rule, limit))
-        for (start, end), members in by_window.items():
-            sites = {rule.site for rule, _ in members}
-            only = next(iter(sites)) if len(sites) == 1 else None
-            windows = {(w.site, w.source): w for w in world.series.noise_windows(start, end, site=only)}
-            for rule, limit in members:
+            for device in world.noise_devices(rule.site):
+                since = world.counts_from(rule.site, device.name, start, world.end)
+                by_start[since].append((rule, limit, device.name))
+        for start, members in by_start.items():
+            windows = _windows(world, start, {rule.site for rule, _, _ in members})
+            for rule, limit, device in members:
                 params = cast(NoiseWindowParams, rule.params)
-                dry = end - start - timedelta(seconds=world.bad_weather_s(rule.site, start, end))
-                for device in world.noise_devices(rule.site):
-                    yield Sighting(
-                        rule, device.name, judge(windows.get((rule.site, device.name)), dry, limit, params)
-                    )
+                window = windows.get((rule.site, device))
+                yield Sighting(rule, device, judge(window, world.end - start, limit, params))
 
     def sources(self, rule: RuleView, world: World) -> list[str]:
         """Return the site's noise devices."""
@@ -77,11 +74,21 @@ class NoiseWindowRule:
             if limit is None or not limit.since <= point.t < limit.until:
                 limit = present_limit(site, point.t)
                 recent.clear()
-            recent.append(point)
+            if world.counts_from(rule.site, source, point.t, at) > point.t:
+                recent.clear()  # a minute that was left out in part is left out
+            else:
+                recent.append(point)
             while len(recent) > steps:
                 recent.popleft()
-            usable = min(at - limit.since, timedelta(seconds=params.window_s))
+            usable = min(len(recent) * REPLAY_STEP, timedelta(seconds=params.window_s))
             yield at, judge(_window(rule.site, source, recent, params), usable, limit, params)
+
+
+def _windows(world: World, start: datetime, sites: set[str]) -> dict[tuple[str, str], NoiseWindow]:
+    if start >= world.end:
+        return {}
+    only = next(iter(sites)) if len(sites) == 1 else None
+    return {(w.site, w.source): w for w in world.series.noise_windows(start, world.end, site=only)}
 
 
 def _window(site: str, source: str, points: Sequence[LevelPoint], params: NoiseWindowParams) -> NoiseWindow:

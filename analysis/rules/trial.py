@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from analysis.exclusions import spans_of
 from analysis.rules.backtest import Backtest, NotReplayable, backtest
 from analysis.rules.catalog import new_kinds
 from analysis.rules.edit import BadRule
@@ -42,7 +43,9 @@ def try_rule(
         select(Device).where(Device.site == site, Device.enabled).order_by(Device.name)
     ).all()
     meters = session.scalars(select(Meter).where(Meter.site == site).order_by(Meter.name)).all()
+    start = now - timedelta(days=days)
     world = World(
-        series=series, now=now, end=now, sites={site: row}, devices={site: devices}, meters={site: meters}
-    )
-    return backtest(rule, known, world, now - timedelta(days=days), now, progress=progress)
+        series=series, now=now, end=now, sites={site: row}, devices={site: devices}, meters={site: meters},
+        left_out={site: spans_of(session, series, site, start, now)},
+    )  # fmt: skip
+    return backtest(rule, known, world, start, now, progress=progress)

@@ -11,12 +11,13 @@ from typing import Final, TypeVar
 
 import structlog
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from analysis.alerts.book import AlertBook, Key
 from analysis.alerts.machine import Reason
 from analysis.alerts.silences import Window, current
 from analysis.alerts.snapshot import AlertSnapshot
-from analysis.exclusions import Span, weather_spans
+from analysis.exclusions import Span, by_hand, weather_spans
 from analysis.leak_watch import LeakWatch
 from analysis.rules.catalog import new_kinds
 from analysis.rules.filters import inhibit, maintain, supersede
@@ -36,7 +37,7 @@ _RELOAD_S: Final = 2.0
 _RELOAD_SHARE: Final = 20
 """... and this many times as long as loading them took, so that a city does not load all the time."""
 _OF_LEAKS: Final = (WaterLeakRule.key, WaterMeterFaultRule.key, WaterQuarterLossRule.key)
-_WEATHER_BACK: Final = timedelta(hours=2)
+_LEFT_OUT_BACK: Final = timedelta(hours=2)
 _MOST_WEATHER: Final = 20_000
 
 
@@ -57,7 +58,7 @@ class _Loaded:
     meters: Mapping[str, list[Meter]]
     states: Mapping[tuple[str, str], DeviceState]
     windows: list[Window]
-    weather: Mapping[str, list[Span]]
+    left_out: Mapping[str, list[Span]]
     rules: Mapping[str, list[RuleView]]
     """By kind."""
     bad: Mapping[int, str]
@@ -91,7 +92,7 @@ class Watch:
         loaded, fresh = self._current(now)
         world = World(
             series=self._series, now=now, end=(now - real_second).replace(microsecond=0), sites=loaded.sites,
-            devices=loaded.devices, meters=loaded.meters, states=loaded.states, bad_weather=loaded.weather,
+            devices=loaded.devices, meters=loaded.meters, states=loaded.states, left_out=loaded.left_out,
             leaks=self._leaks, started_at=self._started_at, real_second=real_second,
         )  # fmt: skip
         if any(key in loaded.rules for key in _OF_LEAKS):
@@ -127,22 +128,27 @@ class Watch:
             meters = _by_site(session.scalars(select(Meter).order_by(Meter.name)))
             states = {(one.site, one.device): one for one in session.scalars(select(DeviceState))}
             windows = current(session, now)
+            left_out = self._left_out(session, now)
             for rule in session.scalars(select(Rule).where(Rule.enabled).order_by(Rule.id)):
                 try:
                     rules[rule.kind].append(view(rule, self._kinds, settings_of(sites[rule.site])))
                 except ValueError as error:
                     bad[rule.id] = str(error)
         known = {kind: of_kind for kind, of_kind in rules.items() if of_kind}
-        return _Loaded(sites, devices, meters, states, windows, self._weather(now), known, bad)
+        return _Loaded(sites, devices, meters, states, windows, left_out, known, bad)
 
-    def _weather(self, now: datetime) -> dict[str, list[Span]]:
-        """Return the last hours' rain and wind of every site with a weather station."""
+    def _left_out(self, session: Session, now: datetime) -> dict[str, list[Span]]:
+        """Return the last hours' rain and wind of every site with a weather station, and what is left out by hand."""
+        since, until = now - _LEFT_OUT_BACK, now + _LEFT_OUT_BACK
         by_site: dict[str, list[EventRow]] = defaultdict(list)
-        events = self._series.events(now - _WEATHER_BACK, now, kind="weather", limit=_MOST_WEATHER)
+        events = self._series.events(since, now, kind="weather", limit=_MOST_WEATHER)
         for event in events:
             by_site[event.site].append(event)
         # What was observed last holds on until it is contradicted or too old.
-        return {site: weather_spans(of_site, now + _WEATHER_BACK) for site, of_site in by_site.items()}
+        spans = {site: weather_spans(of_site, until) for site, of_site in by_site.items()}
+        for site, span in by_hand(session, since, until):
+            spans.setdefault(site, []).append(span)
+        return spans
 
     def _tell_bad(self, bad: Mapping[int, str]) -> None:
         for rule_id, fault in bad.items():

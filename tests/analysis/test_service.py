@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from analysis.alerts.actions import acknowledge
 from analysis.alerts.snapshot import AlertSnapshot
+from analysis.exclusions import exclude
 from analysis.rules.catalog import ensure_default_rules
 from analysis.service import Analysis
 from contract.clock import CatchUpClock, Clock
@@ -174,6 +175,20 @@ def test_hours_are_rolled_up_and_again_when_late_data_comes(series: DuckDbStore,
     readings.noise(series, NOON - timedelta(minutes=90), 1800, 50.0)
     readings.noise(series, NOON - timedelta(hours=1), 3600, 50.0, device="roof")
     assert rolled() == [("gate", 3600, 1), ("roof", 3600, 0)]
+
+
+def test_what_is_left_out_by_hand_raises_no_alert(
+    series: DuckDbStore, registry: Registry, told: Webhook
+) -> None:
+    readings.noise(series, NOON - TEN_MINUTES, 600, 60.0)
+    readings.noise(series, NOON - TEN_MINUTES, 600, 60.0, device="roof")
+    with registry.session() as session:
+        exclude(
+            session, site="garden", source="gate", starts_at=NOON - TEN_MINUTES, ends_at=NOON + TEN_MINUTES,
+            reason="lightning", who="li", now=NOON,
+        )  # fmt: skip
+    Analysis(series, registry, HandClock(NOON + timedelta(seconds=1))).round()
+    assert _states(registry) == [("roof", "firing")]
 
 
 def test_switching_a_rule_or_a_device_off_ends_its_alerts(

@@ -7,6 +7,7 @@ from analysis.alerts.machine import Observation
 from analysis.alerts.silences import Window
 from analysis.exclusions import Span as Excluded
 from analysis.limits import night_max_limit
+from analysis.rules.backtest import Replayable
 from analysis.rules.catalog import new_kinds
 from analysis.rules.device_offline import DeviceOfflineParams
 from analysis.rules.device_offline import judge as judge_device
@@ -85,11 +86,39 @@ def test_by_day_a_sudden_noise_is_none(series: DuckDbStore) -> None:
 
 def test_in_rain_noise_says_nothing(series: DuckDbStore) -> None:
     readings.noise(series, MIDNIGHT - 10 * MINUTE, 600, 70.0)
-    wet = {"garden": [Excluded(MIDNIGHT - 6 * MINUTE, MIDNIGHT + MINUTE, "rain")]}
-    drier = {"garden": [Excluded(MIDNIGHT - 4 * MINUTE, MIDNIGHT + MINUTE, "rain")]}
-    assert _verdicts("noise_window", _world(series, MIDNIGHT, bad_weather=wet)) == ["between"]
-    assert _verdicts("noise_window", _world(series, MIDNIGHT, bad_weather=drier)) == ["breach"]
-    assert _verdicts("noise_night_max", _world(series, MIDNIGHT, bad_weather=wet)) == ["between"]
+    minutes = {"raining": (6, -1), "just over": (9, 4), "long over": (9, 6), "other device": (6, -1)}
+    worlds = {
+        name: _world(
+            series, MIDNIGHT,
+            left_out={"garden": [Excluded(
+                MIDNIGHT - began * MINUTE, MIDNIGHT - over * MINUTE, "rain", "roof" if name == "other device" else None
+            )]},
+        )
+        for name, (began, over) in minutes.items()
+    }  # fmt: skip
+    verdicts = {name: _verdicts("noise_window", world) for name, world in worlds.items()}
+    assert verdicts == {
+        "raining": ["between"], "just over": ["between"], "long over": ["breach"], "other device": ["breach"],
+    }  # fmt: skip
+    assert _verdicts("noise_night_max", worlds["raining"]) == ["between"]
+    assert _verdicts("noise_night_max", worlds["just over"]) == ["breach"]
+
+
+def test_the_sound_of_the_rain_does_not_count_after_it(series: DuckDbStore) -> None:
+    """Four minutes of drumming rain, then six quiet ones: the window after the rain holds nothing of it."""
+    readings.noise(series, MIDNIGHT - 10 * MINUTE, 240, 80.0)
+    readings.noise(series, MIDNIGHT - 6 * MINUTE, 360, 40.0)
+    rain = {"garden": [Excluded(MIDNIGHT - 10 * MINUTE, MIDNIGHT - 6 * MINUTE, "rain")]}
+    assert _verdicts("noise_window", _world(series, MIDNIGHT)) == ["breach"]
+    assert _verdicts("noise_window", _world(series, MIDNIGHT, left_out=rain)) == ["clear"]
+    rule, kind = _rule("noise_window"), new_kinds()["noise_window"]
+    assert isinstance(kind, Replayable)
+    replayed = dict(
+        kind.replay(rule, "gate", _world(series, MIDNIGHT, left_out=rain), MIDNIGHT - 10 * MINUTE, MIDNIGHT)
+    )
+    assert replayed[MIDNIGHT].verdict == "clear" and "breach" not in {
+        one.verdict for one in replayed.values()
+    }
 
 
 def _state(state: str, minutes_ago: float) -> DeviceState:
