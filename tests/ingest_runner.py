@@ -1,8 +1,8 @@
-"""Ingest as a process of its own: DuckDB and registry below a folder, until SIGTERM.
+"""Ingest as a process of its own: registry and DuckDB below a folder, or InfluxDB elsewhere, until SIGTERM.
 
-``python -m tests.ingest_runner FOLDER BROKER_URL USER PASSWORD [--name N] [--group G] [--fault-file F]``. While the
-fault file exists the store does not answer. Prints ``ready`` when it is connected and the count of stored readings at
-its end.
+``python -m tests.ingest_runner FOLDER BROKER_URL USER PASSWORD [--name N] [--group G] [--influx URL]
+[--fault-file F]``. While the fault file exists DuckDB does not answer. Prints ``ready`` when it is connected and the
+count of stored readings at its end.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from contract.clock import SystemClock
 from ingest.service import Ingest
 from store.registry.database import Registry
 from store.series.duckdb_store import DuckDbStore
+from store.series.influx_http import InfluxAddress
+from store.series.influx_store import InfluxStore
 from store.series.interface import Entry, StoreUnavailable, WriteReport
 
 
@@ -48,15 +50,20 @@ def main() -> None:
     parser.add_argument("--name", default="ingest")
     parser.add_argument("--group")
     parser.add_argument("--fault-file", type=Path, default=Path("/nonexistent"))
+    parser.add_argument("--influx", metavar="URL")
+    parser.add_argument("--timeout-ms", type=int, default=30_000)
     options = parser.parse_args()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     registry = Registry.in_folder(options.folder)
-    store = DuckDbStore(options.folder / f"{options.name}.duckdb")
+    if options.influx:
+        store = InfluxStore(InfluxAddress(options.influx, timeout_ms=options.timeout_ms))
+    else:
+        store = FaultyStore(DuckDbStore(options.folder / f"{options.name}.duckdb"), options.fault_file)
     ingest = Ingest(
-        options.url, username=options.user, password=options.password, name=options.name, group=options.group,
-        series=FaultyStore(store, options.fault_file), registry=registry, clock=SystemClock(),
+        options.url, username=options.user or None, password=options.password or None, name=options.name,
+        group=options.group, series=store, registry=registry, clock=SystemClock(),  # type: ignore[arg-type]
     )  # fmt: skip
     ingest.start()
     told = False

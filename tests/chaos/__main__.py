@@ -1,4 +1,4 @@
-"""``python -m tests.chaos [--minutes 30] [--edges 20] [--seed N]``: the long form of the chaos test."""
+"""``python -m tests.chaos [--minutes 30] [--seed N] [--broker B] [--store S] [--ingests N]``: chaos at length."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import random
 import sys
 import tempfile
 from pathlib import Path
+from typing import get_args
 
 from app.broker import free_port
-from tests.chaos.town import run
+from tests.chaos.faults import Faults
+from tests.chaos.ledger import Verdict
+from tests.chaos.parts import Broker, Store
+from tests.chaos.town import Plan, run
 
 
 def main() -> None:
@@ -19,27 +23,45 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--edges", type=int, default=20)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 31))
-    options = parser.parse_args()
-    print(f"seed {options.seed}, {options.edges} edges, {options.minutes:g} minutes", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        town, verdict = run(
-            Path(folder),
-            free_port(),
-            edges=options.edges,
-            seconds=options.minutes * 60,
-            seed=options.seed,
-            pause_s=10.0,
-        )
-    for fault, times in sorted(town.faults.items()):
-        print(f"{fault.replace('_', ' '):24} {times}")
-    print(
-        f"promised {verdict.promised}: stored {verdict.stored}, dropped by the bound and told {verdict.dropped_told}, "
-        f"lost with an outbox that was truncated {verdict.lost_by_damage}"
+    parser.add_argument("--broker", choices=get_args(Broker), default="embedded")
+    parser.add_argument("--store", choices=get_args(Store), default="influxdb")
+    parser.add_argument(
+        "--ingests", type=int, default=1, help="with Mosquitto and InfluxDB: they share the load"
     )
-    for fault in verdict.faults[:50]:
-        print(fault)
-    print("nothing lost, nothing doubled" if not verdict.faults else f"{len(verdict.faults)} faults")
+    options = parser.parse_args()
+    if options.ingests > 1 and (options.broker, options.store) != ("mosquitto", "influxdb"):
+        parser.error("several ingest processes need --broker mosquitto and --store influxdb")
+    print(
+        f"seed {options.seed}: {options.edges} edges, {options.broker} broker, {options.ingests} ingest, "
+        f"{options.store}, {options.minutes:g} minutes",
+        flush=True,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        plan = Plan(
+            edges=options.edges, seconds=options.minutes * 60, seed=options.seed, store=options.store,
+            broker=options.broker, ingests=options.ingests,
+        )  # fmt: skip
+        faults, verdict = run(Path(folder), free_port(), plan)
+    print(told(faults, verdict))
     sys.exit(bool(verdict.faults))
 
 
-main()
+def told(faults: Faults, verdict: Verdict) -> str:
+    """Return the outcome in words: the faults by kind, and what became of every reading."""
+    lines = [f"{name:34} {times:5}" for name, times in sorted(faults.count.items())]
+    lines += [
+        f"{'faults in all':34} {faults.count.total():5}",
+        f"committed to outboxes {verdict.promised}: stored {verdict.stored}, dropped by the bound and told "
+        f"{verdict.dropped_told}, lost with an outbox that was truncated {verdict.lost_by_damage}",
+        f"drops by the bound {verdict.drops} ({verdict.dropped_counted} readings, some of them stored all the same): "
+        f"{verdict.drops_exact} match their event to the reading, {verdict.drops_unsure} within a commit that was cut "
+        "short or a truncated file",
+        f"outboxes truncated {verdict.damaged}, replacements told {verdict.replaced}",
+        *verdict.faults[:50],
+        "nothing lost, nothing doubled" if not verdict.faults else f"{len(verdict.faults)} faults",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,8 +1,8 @@
 """An edge without a microphone: outbox, courier and link for real, readings from a counter, and a journal.
 
-The journal says, before and after each commit of the outbox, what it adds, removes and drops: what the outbox has
-promised to keep. Once the file ``enough`` lies beside the journal it makes no more readings, and ends when the
-server has confirmed all.
+The journal says, before and after each commit of the outbox, what it adds, removes and drops, and the ``seq`` of the
+events that tell it: what the outbox has promised to keep. Once the file ``enough`` lies beside the journal it makes no
+more readings, and ends when the server has confirmed all.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sqlite3
 import sys
 import threading
 import time
@@ -36,10 +37,22 @@ class Journal:
     def watch(self, outbox: Outbox) -> None:
         apply = outbox._file.apply
 
-        def journaled(add, remove, **more):
+        def journaled(add, remove, *, tell, **more):
+            events: list[int] = []
+
+            def telling(one):
+                entry = tell(one)
+                events.append(entry.seq)
+                return entry
+
             self.write("begin", [[one.seq, one.kind, one.t_ms] for one in add], sorted(remove))
-            dropped = apply(add, remove, **more)
-            self.write("end", [[one.kind, one.count, one.first_seq, one.last_seq] for one in dropped])
+            try:
+                dropped = apply(add, remove, tell=telling, **more)
+            except sqlite3.Error:
+                self.write("undone")
+                raise
+            told = zip(dropped, events, strict=True)
+            self.write("end", [[d.kind, d.count, d.first_seq, d.last_seq, seq] for d, seq in told])
             return dropped
 
         outbox._file.apply = journaled  # type: ignore[method-assign]
@@ -72,7 +85,7 @@ def main() -> None:
     Journal(options.journal).watch(outbox)
     answers = Answers()
     link = Link(
-        Broker(options.url, options.user, os.environ["EDGE_PASSWORD"]), options.site, options.device,
+        Broker(options.url, options.user or None, os.environ["EDGE_PASSWORD"] or None), options.site, options.device,
         on_stored=answers.on_stored, on_config=print, on_connected=answers.on_connected,
     )  # fmt: skip
     courier = Courier(outbox, link, clock, commit_interval_s=0.5, schedule=Schedule(answer_timeout_s=4.0))

@@ -1,68 +1,65 @@
-"""Edge processes, broker, ingest process and store, and everything that can go wrong with them."""
+"""Edge processes, a broker, ingest and a store, all of them real, and what happens to them."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
-import signal
+import shutil
 import subprocess
 import sys
 import time
-from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from store.series.duckdb_store import DuckDbStore
-from tests.broker import embedded, quarter, wait_for
-from tests.chaos.ledger import Verdict, judge, read_journal
+from store.series.influx_http import InfluxAddress
+from store.series.influx_setup import init_store
+from store.series.influx_store import InfluxStore
+from store.series.interface import SeriesStore
+from store.series.retention import Retention
+from tests.broker import Quarter, embedded, quarter, wait_for
+from tests.chaos.faults import Faults, Undo
+from tests.chaos.ledger import Verdict, judge
+from tests.chaos.parts import Broker, Child, KeptBroker, Part, Store, answers, influxd, mosquitto
+from tests.chaos.store_proxy import StoreProxy
 from tests.proxy import Proxy
 
-PROJECT = Path(__file__).parents[2]
+_STORE_TIMEOUT_MS = 3_000
 
 
-@dataclass
-class Child:
-    """A process that is started again when it was killed."""
+@dataclass(frozen=True)
+class Plan:
+    """What kind of town, and how it is treated."""
 
-    command: list[str]
-    log: Path
-    env: dict[str, str] = field(default_factory=dict)
-    process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with self.log.open("ab") as output:
-            self.process = subprocess.Popen(
-                self.command, stdout=output, stderr=output, cwd=PROJECT, env={**os.environ, **self.env}
-            )
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def running(self) -> bool:
-        return self.process is not None and self.process.poll() is None
+    edges: int = 20
+    seconds: float = 1_800.0
+    seed: int = 0
+    pause_s: float = 10.0
+    """How long an outage lasts, and twice the longest time between two."""
+    store: Store = "influxdb"
+    broker: Broker = "embedded"
+    ingests: int = 1
+    small_disks: int = 2
 
 
 class ChaosTown:
     """Starts everything below ``folder`` and ends it again (a context manager)."""
 
-    def __init__(
-        self, folder: Path, port: int, *, edges: int, seed: int, pause_s: float, small_disks: int = 2
-    ):
+    broker: Part
+
+    def __init__(self, folder: Path, port: int, plan: Plan):
         self.folder = folder
-        self.chance = random.Random(seed)
-        self.pause_s = pause_s
-        self.faults: Counter[str] = Counter()
-        self.damage: dict[str, set[int]] = {}
-        self._stack = ExitStack()
+        self.plan = plan
         self._port = port
-        self._edge_count = edges
-        self._small_disks = small_disks
+        self._stack = ExitStack()
         self.edges: dict[str, Child] = {}
+        self.ingests: list[Child] = []
         self.disks: dict[str, Path] = {}
+        self.influxd: Child | None = None
+        self._store_proxy: StoreProxy | None = None
+        self._fault_file = folder / "store-fault"
+        self._store_words: list[str] = []
 
     def __enter__(self) -> ChaosTown:
         try:
@@ -75,38 +72,75 @@ class ChaosTown:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    # -- starting ----------------------------------------------------------------------------------------------
+
     def _start(self) -> None:
-        town = quarter(self.folder / "data", devices=self._edge_count, meters=1)
-        self._stack.callback(town.registry.close)
-        self.broker = self._stack.enter_context(embedded(self.folder / "broker", town.registry, self._port))
+        people = quarter(self.folder / "data", devices=self.plan.edges, meters=1)
+        self._stack.callback(people.registry.close)
+        login = self._start_broker(people)
         self.near, self.far = Proxy(self._port), Proxy(self._port)
         self._stack.callback(self.near.close)
         self._stack.callback(self.far.close)
-        self.fault_file = self.folder / "store-fault"
-        user, password = self.broker.login
-        self.ingest = Child(
+        self._start_store()
+        for n in range(1, self.plan.ingests + 1):
+            self._start_ingest(f"ingest-{n}", login)
+        for n in range(1, self.plan.edges + 1):
+            self._start_edge(n, people)
+
+    def _start_broker(self, people: Quarter) -> tuple[str, str]:
+        if self.plan.broker == "embedded":
+            broker = self._stack.enter_context(embedded(self.folder / "broker", people.registry, self._port))
+            self.broker = KeptBroker(broker)
+            return broker.login
+        child = mosquitto(_program("mosquitto"), self.folder / "broker", self._port)
+        self._run(child)
+        self.broker = child
+        return "", ""
+
+    def _start_store(self) -> None:
+        if self.plan.store == "duckdb":  # it lives within ingest
+            self._store_words = ["--fault-file", str(self._fault_file)]
+            return
+        self.influxd, self._influx_url = influxd(_program("influxd"), self.folder / "influxdb")
+        self._run(self.influxd)
+        wait_for(lambda: answers(self._influx_url), 60, "influxd")
+        init_store(InfluxAddress(self._influx_url), Retention())
+        self._store_proxy = StoreProxy(self._influx_url)
+        self._stack.callback(self._store_proxy.close)
+        self._store_words = ["--influx", self._store_proxy.url, "--timeout-ms", str(_STORE_TIMEOUT_MS)]
+
+    def _start_ingest(self, name: str, login: tuple[str, str]) -> None:
+        group = ["--group", "ingest"] if self.plan.ingests > 1 else []
+        ingest = Child(
             [sys.executable, "-m", "tests.ingest_runner", str(self.folder / "data"),
-             f"mqtt://127.0.0.1:{self.far.port}", user, password, "--fault-file", str(self.fault_file)],
-            self.folder / "ingest.log",
+             f"mqtt://127.0.0.1:{self.far.port}", *login, "--name", name, *group, *self._store_words],
+            self.folder / f"{name}.log",
         )  # fmt: skip
-        self._stack.callback(self._end, self.ingest)
-        self.ingest.start()
-        for n in range(1, self._edge_count + 1):
-            device = f"d{n}"
-            user, password = town.login("s1", device)
-            self.edges[device] = edge = Child(
-                [sys.executable, "-m", "tests.chaos.edge_process", str(self._outbox(device, n)),
-                 str(self.folder / f"{device}.journal"), str(self.folder / f"{device}.counter"), "s1", device,
-                 f"mqtt://127.0.0.1:{self.near.port}", user, "--max-kb", "24" if n % 5 == 0 else "4096"],
-                self.folder / f"{device}.log", {"EDGE_PASSWORD": password},
-            )  # fmt: skip
-            self._stack.callback(self._end, edge)
-            edge.start()
+        self.ingests.append(ingest)
+        self._run(ingest)
+
+    def _start_edge(self, n: int, people: Quarter) -> None:
+        device = f"d{n}"
+        user, password = people.login("s1", device) if self.plan.broker == "embedded" else ("", "")
+        self.edges[device] = edge = Child(
+            [sys.executable, "-m", "tests.chaos.edge_process", str(self._outbox(device, n)),
+             str(self._journal(device)), str(self.folder / f"{device}.counter"), "s1", device,
+             f"mqtt://127.0.0.1:{self.near.port}", user, "--max-kb", "16" if n % 5 == 0 else "4096"],
+            self.folder / f"{device}.log", {"EDGE_PASSWORD": password},
+        )  # fmt: skip
+        self._run(edge)
+
+    def _run(self, child: Child) -> None:
+        self._stack.callback(child.end)
+        child.start()
+
+    def _journal(self, device: str) -> Path:
+        return self.folder / f"{device}.journal"
 
     def _outbox(self, device: str, n: int) -> Path:
         disk = self.folder / f"{device}.disk"
         disk.mkdir()
-        if n <= self._small_disks and os.geteuid() == 0:
+        if n <= self.plan.small_disks and os.geteuid() == 0:
             mounted = subprocess.run(
                 ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], check=False
             )
@@ -115,143 +149,88 @@ class ChaosTown:
                 self._stack.callback(subprocess.run, ["umount", "-l", str(disk)], check=False)
         return disk / "outbox.sqlite"
 
-    def _end(self, child: Child) -> None:
-        if child.running():
-            with contextlib.suppress(ProcessLookupError):
-                child.process.send_signal(signal.SIGCONT)
-            child.process.terminate()
-            try:
-                child.process.wait(15)
-            except subprocess.TimeoutExpired:
-                child.kill()
+    # -- what can go wrong and is more than a signal -------------------------------------------------------------
 
-    # -- what can go wrong -------------------------------------------------------------------------------------
+    @property
+    def store_modes(self) -> list[tuple[str, str]]:
+        """Return how the store can fail, in words and as a mode."""
+        if self._store_proxy is None:
+            return [("answers 503", "503"), ("is slow and fails", "slow")]
+        return [
+            ("answers 503", "refuses"),
+            ("does not answer", "hangs"),
+            ("stores and does not answer", "mute"),
+        ]
 
-    def one_fault(self) -> None:
-        """Do one fault, chosen at random, and note it."""
-        fault = self.chance.choice((
-            self.kill_an_edge, self.kill_an_edge, self.kill_ingest, self.kill_broker, self.freeze, self.cut_edges,
-            self.cut_ingest, self.store_away, self.fill_a_disk, self.truncate_an_outbox,
-        ))  # fmt: skip
-        if fault():
-            self.faults[fault.__name__] += 1
+    def trouble_store(self, mode: str) -> Undo:
+        """Make the store fail; return what ends that."""
+        proxy = self._store_proxy
+        if proxy is None:
+            self._fault_file.write_text(mode)
+            return self._fault_file.unlink
+        proxy.mode = mode  # type: ignore[assignment]
+        return lambda: setattr(proxy, "mode", "well")
 
-    def kill_an_edge(self) -> bool:
-        edge = self.edges[self.chance.choice(sorted(self.edges))]
-        edge.kill()
-        edge.start()
-        return True
-
-    def kill_ingest(self) -> bool:
-        self.ingest.kill()
-        self.ingest.start()
-        return True
-
-    def kill_broker(self) -> bool:
-        pid = self.broker.pid
-        if pid is None:
-            return False
-        os.kill(pid, signal.SIGKILL)
-        return True
-
-    def freeze(self) -> bool:
-        victim = self.chance.choice(("edge", "ingest", "broker"))
-        if victim == "broker":
-            pid = self.broker.pid
-        else:
-            child = self.ingest if victim == "ingest" else self.edges[self.chance.choice(sorted(self.edges))]
-            pid = child.process.pid if child.running() else None
-        if pid is None:
-            return False
-        os.kill(pid, signal.SIGSTOP)
-        time.sleep(self.pause_s)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
-        return True
-
-    def cut_edges(self) -> bool:
-        return self._cut(self.near)
-
-    def cut_ingest(self) -> bool:
-        return self._cut(self.far)
-
-    def _cut(self, proxy: Proxy) -> bool:
-        (proxy.cut if self.chance.random() < 0.7 else proxy.go_silent)()
-        time.sleep(self.pause_s)
-        proxy.mend()
-        return True
-
-    def store_away(self) -> bool:
-        self.fault_file.write_text(self.chance.choice(("503", "slow")))
-        time.sleep(self.pause_s)
-        self.fault_file.unlink()
-        return True
-
-    def fill_a_disk(self) -> bool:
-        if not self.disks:
-            return False
-        disk = self.disks[self.chance.choice(sorted(self.disks))]
-        ballast = disk / "ballast"
-        with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
-            while True:
-                file.write(b"\0" * 4096)
-        time.sleep(self.pause_s)
-        ballast.unlink(missing_ok=True)
-        return True
-
-    def truncate_an_outbox(self) -> bool:
-        device = self.chance.choice([one for one in sorted(self.edges) if one not in self.disks])
+    def truncate(self, device: str, share: float) -> None:
+        """Kill an edge, cut its outbox short, and start it again."""
         edge = self.edges[device]
-        edge.kill()
+        edge.stop_at_once()
         path = self.folder / f"{device}.disk" / "outbox.sqlite"
         if path.exists():
-            promised = read_journal(self.folder / f"{device}.journal")
-            self.damage.setdefault(device, set()).update(promised.on_disk | promised.doubtful)
-            os.truncate(path, int(path.stat().st_size * self.chance.random()))
+            os.truncate(path, int(path.stat().st_size * share))
             path.with_name(path.name + "-wal").unlink(missing_ok=True)
+            with self._journal(device).open("a") as journal:
+                journal.write('\n["damaged"]\n')  # the line of a killed process may have no end
         edge.start()
-        return True
 
     # -- the end -----------------------------------------------------------------------------------------------
 
     def settle(self, timeout_s: float) -> None:
         """Let everything run undisturbed until every edge says that all is confirmed."""
-        if not self.ingest.running():
-            self.ingest.start()
-        for edge in self.edges.values():
-            if not edge.running():
-                edge.start()
         (self.folder / "enough").touch()
         deadline = time.monotonic() + timeout_s
-        while any(edge.running() for edge in self.edges.values()):
+        while left := [name for name, edge in self.edges.items() if edge.pid is not None]:
             if time.monotonic() > deadline:
-                left = [name for name, edge in self.edges.items() if edge.running()]
-                raise AssertionError(f"not drained within {timeout_s} s: {left}")
+                raise AssertionError(f"not drained within {timeout_s} s: {left}; {self.last_words()}")
             time.sleep(0.2)
-        codes = {
-            name: edge.process.returncode for name, edge in self.edges.items() if edge.process.returncode
-        }
-        assert not codes, f"edges ended with {codes}"
+        codes = {name: edge.process.returncode for name, edge in self.edges.items() if edge.process}
+        assert not any(codes.values()), f"edges ended with {codes}"
+
+    def last_words(self) -> str:
+        """Return the end of ingest's logs."""
+        return " | ".join(one.log.read_text(errors="replace")[-1_000:] for one in self.ingests)
 
     def verdict(self) -> Verdict:
         """End ingest and compare the store with the journals."""
-        self._end(self.ingest)
-        store = DuckDbStore(self.folder / "data" / "ingest.duckdb")
+        for ingest in self.ingests:
+            ingest.end()
+        store = self._open_store()
         try:
-            return judge(self.folder, store, [("s1", device) for device in self.edges], self.damage)
+            return judge(self.folder, store, [("s1", device) for device in self.edges])
         finally:
             store.close()
 
+    def _open_store(self) -> SeriesStore:
+        if self.influxd is None:
+            return DuckDbStore(self.folder / "data" / "ingest-1.duckdb")
+        return InfluxStore(InfluxAddress(self._influx_url))
 
-def run(
-    folder: Path, port: int, *, edges: int, seconds: float, seed: int, pause_s: float
-) -> tuple[ChaosTown, Verdict]:
-    """Let things go wrong for ``seconds``, settle, and judge."""
-    with ChaosTown(folder, port, edges=edges, seed=seed, pause_s=pause_s) as town:
-        wait_for(lambda: sum((folder / f"{one}.journal").exists() for one in town.edges) == edges, 120)
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            town.one_fault()
-            time.sleep(town.chance.uniform(0.2, pause_s / 2))
-        town.settle(240)
-        return town, town.verdict()
+
+def run(folder: Path, port: int, plan: Plan) -> tuple[Faults, Verdict]:
+    """Let things go wrong for ``seconds`` and until every kind of fault was there, settle, and judge."""
+    with ChaosTown(folder, port, plan) as town:
+        wait_for(lambda: all((folder / f"{one}.journal").exists() for one in town.edges), 120)
+        faults = Faults(town, random.Random(plan.seed), plan.pause_s)
+        try:
+            faults.rage(plan.seconds)
+        finally:
+            faults.calm()
+        town.settle(300)
+        return faults, town.verdict()
+
+
+def _program(name: str) -> str:
+    path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    if path is None:
+        raise FileNotFoundError(f"{name} is not installed; the chaos test needs it")
+    return path
