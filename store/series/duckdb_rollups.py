@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from store.series.duckdb_file import Connection
-from store.series.duckdb_noise import rounded, utc
+from store.series.duckdb_values import rounded, utc
 from store.series.interface import NoiseHour, WaterHour
 from store.series.memory import Sources
 from store.series.packed_ints import PackedInts

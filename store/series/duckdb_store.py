@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Literal
 
-from store.series import duckdb_events, duckdb_noise, duckdb_rollups, duckdb_water
+from store.series import duckdb_events, duckdb_hours, duckdb_noise, duckdb_rollups, duckdb_water
 from store.series.columns import split
 from store.series.duckdb_file import Connection, DuckDbFile
 from store.series.duckdb_recall import recall
 from store.series.duckdb_schema import prepare
+from store.series.duckdb_values import rounded, utc
 from store.series.duckdb_write import TABLES, clear_marks, write_batch, write_sources
 from store.series.interface import (
     DirtyHour,
@@ -141,7 +142,7 @@ class DuckDbStore:
         if number is None:
             return []
         with self._file.read() as connection:
-            return duckdb_noise.hours(connection, number, site, source, start_s, end_s)
+            return duckdb_hours.hours(connection, number, site, source, start_s, end_s)
 
     def noise_latest(self, *, site: str | None = None) -> list[tuple[str, str, datetime, float, float, int]]:
         """Return (site, source, t, laeq_db, lafmax_db, flags) of each source's newest second."""
@@ -150,11 +151,11 @@ class DuckDbStore:
             newest = memory.newest["noise"]
             numbers = newest.present(memory.sources.select(site))
             columns = [newest.t[numbers].tolist()]
-            columns += [duckdb_noise.rounded(newest.values[key][numbers]) for key in ("laeq_db", "lafmax_db")]
+            columns += [rounded(newest.values[key][numbers]) for key in ("laeq_db", "lafmax_db")]
             columns.append(newest.values["flags"][numbers].tolist())
             names = [memory.sources.names[number] for number in numbers]
         return [
-            (name, source, duckdb_noise.utc(t), laeq, top, flags)
+            (name, source, utc(t), laeq, top, flags)
             for (name, source), t, laeq, top, flags in zip(names, *columns, strict=True)
         ]
 
@@ -242,7 +243,7 @@ class DuckDbStore:
         before_s = _us(before) // _US
         with memory.lock:
             marks = memory.dirty.take(before_s, limit)
-            return [DirtyHour(kind, *memory.sources.names[n], duckdb_noise.utc(t)) for kind, n, t in marks]
+            return [DirtyHour(kind, *memory.sources.names[n], utc(t)) for kind, n, t in marks]
 
     def noise_rollups(
         self, start: datetime, end: datetime, *, site: str | None = None, source: str | None = None
