@@ -15,6 +15,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from store.registry import dossier_models as _dossier_models  # noqa: F401 - its tables belong to the schema
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 _READ_ONLY = "quietwater_read_only"
 
