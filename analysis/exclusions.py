@@ -97,7 +97,8 @@ def revoke(session: Session, exclusion_id: int, now: datetime) -> Exclusion:
 def weather_spans(events: Iterable[EventRow], end: datetime) -> list[Span]:
     """Turn a weather station's events into spans. Pure.
 
-    ``detail`` has ``wind_ms`` and either ``rain`` (true or false) or ``rain_mm_h``. An observation holds until the
+    ``detail`` has ``wind_ms``, either ``rain`` (true or false) or ``rain_mm_h``, and ``snow`` and ``lightning`` where
+    the station knows them. An observation holds until the
     next one, at most for the preset ``validity.weather_holds``; wind counts from ``validity.wind_ms`` on.
     """
     holds = timedelta(seconds=standards().number("validity.weather_holds"))
@@ -178,4 +179,4 @@ def _bad_weather(event: EventRow, limit_ms: float) -> str:
         return "rain"
     if isinstance(wind_ms, int | float) and wind_ms >= limit_ms:
         return "wind"
-    return ""
+    return next((other for other in ("snow", "lightning") if event.detail.get(other) is True), "")

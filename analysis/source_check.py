@@ -18,8 +18,11 @@ from analysis.standards import LimitRow, standards
 from store.series.interface import NoiseWindow, SeriesStore
 
 Standard = Literal["gb22337", "gb12348"]
-Where = Literal["boundary", "indoors_instead"]
-NightNoise = Literal["frequent", "occasional"]
+Where = Literal["boundary", "indoors_instead", "room_a", "room_b"]
+"""At the boundary; indoors because the boundary is less than 1 m from a sensitive building; or in a room to which a
+source in the same building carries its sound: ``room_a`` for sleep, ``room_b`` used by day."""
+NightNoise = Literal["frequent", "occasional", "fluctuating"]
+Rooms = ("room_a", "room_b")
 CheckVerdict = Literal["pass", "fail", "not_usable"]
 LEAST_SECONDS: Final = 60.0
 """A steady source is measured for one minute (GB 12348-2008)."""
@@ -95,10 +98,11 @@ def check(
     """Judge a source. ``zone_class`` is that of the area outside, 0 to 4. Pure.
 
     ``indoors_instead`` lowers the limits by the preset ``indoor_penalty``, for a boundary less than 1 m from a
-    sensitive building. ``night_noise`` judges the highest level of the night too (GB 12348). Raises ``KeyError`` for a
-    class that the standard does not have.
+    sensitive building; the rooms have limits of their own (table 2). ``night_noise`` judges the highest level of the
+    night too: ``frequent`` or ``occasional`` at the boundary (GB 12348), ``fluctuating``, such as a lift, in a room
+    (GB 22337). Raises ``KeyError`` for a class that the standard does not have.
     """
-    limit = standards().limit(f"{standard}.boundary.class{zone_class}.{period}")
+    limit = standards().limit(_row_id(standard, zone_class, where, period))
     table = standards().get(f"{standard}.background", CorrectionRow)
     lowered_db = standards().number(f"{standard}.indoor_penalty") if where == "indoors_instead" else 0.0
     correction = table.correction(on.laeq_db - off.laeq_db)
@@ -106,7 +110,7 @@ def check(
     verdict: CheckVerdict = "not_usable"
     if result is not None:
         verdict = "pass" if result <= limit.value - lowered_db else "fail"
-    max_limit = _max_limit(standard, zone_class, period, night_noise)
+    max_limit = _max_limit(standard, zone_class, period, where, night_noise)
     max_verdict: CheckVerdict | None = None
     if max_limit is not None:
         max_verdict = "pass" if max_limit.rounded(on.lafmax_db) <= max_limit.value - lowered_db else "fail"
@@ -118,11 +122,24 @@ def check(
     )  # fmt: skip
 
 
+def _row_id(standard: Standard, zone_class: str, where: Where, of: str) -> str:
+    if where in Rooms:
+        return f"{standard}.indoor.class{zone_class}.{where}.{of}"
+    return f"{standard}.boundary.class{zone_class}.{of}"
+
+
 def _max_limit(
-    standard: Standard, zone_class: str, period: str, night_noise: NightNoise | None
+    standard: Standard, zone_class: str, period: str, where: Where, night_noise: NightNoise | None
 ) -> LimitRow | None:
     if night_noise is None:
         return None
-    if period != "night" or standard != "gb12348":
-        raise CheckImpossible("a highest level at the boundary is judged at night and by GB 12348 alone")
-    return standards().limit(f"{standard}.boundary.class{zone_class}.night_max_{night_noise}")
+    if period != "night":
+        raise CheckImpossible("a highest level is judged at night alone: leave it out")
+    if (where in Rooms) != (night_noise == "fluctuating"):
+        raise CheckImpossible("'fluctuating' is for rooms, 'frequent' and 'occasional' are for the boundary")
+    if (standard == "gb22337") != (night_noise == "fluctuating"):
+        raise CheckImpossible(
+            "a highest level is judged by GB 12348 at the boundary and by GB 22337 in a room: leave it out"
+        )
+    of = "fluctuating_max" if where in Rooms else f"night_max_{night_noise}"
+    return standards().limit(_row_id(standard, zone_class, where, of))

@@ -9,17 +9,22 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy.orm import Session
 
+from analysis.exclusions import spans_of
 from analysis.limits import site_clock
+from analysis.source_bands import BandResult, check_bands, whole_minutes
 from analysis.source_check import (
     CheckImpossible,
     CheckResult,
     Measured,
     NightNoise,
+    Rooms,
     Standard,
     Where,
     check,
     measure,
 )
+from analysis.standard_rows import BandLimitRow, CorrectionRow
+from analysis.standards import standards
 from contract.sitetime import Period
 from store.registry.models import Device, Site, SourceCheck
 from store.series.interface import EventRow, SeriesStore
@@ -57,6 +62,7 @@ def run_check(
     if not request.on or not request.off:
         raise CheckImpossible("a check needs at least one time with the source on and one with it off")
     period = _one_period(site, request)
+    _demand_dry(session, series, request)
     on, off = (
         measure(series, request.site, request.device, windows) for windows in (request.on, request.off)
     )
@@ -66,7 +72,7 @@ def run_check(
     )  # fmt: skip
     row = SourceCheck(
         site=request.site, device=request.device, made_at=now, made_by=who, asked=_plain(asdict(request)),
-        result=_record(series, request, device, period, on, off, result),
+        result=_record(series, request, device, period, on, off, result, _bands(series, request, period)),
     )  # fmt: skip
     session.add(row)
     session.flush()
@@ -83,9 +89,39 @@ def _one_period(site: Site, request: CheckRequest) -> Period:
     return periods.pop()
 
 
+def _demand_dry(session: Session, series: SeriesStore, request: CheckRequest) -> None:
+    """Refuse times that do not count: rain, wind, or what was left out by hand (GB 12348-2008, GB 22337-2008)."""
+    for start, end in (*request.on, *request.off):
+        for span in spans_of(session, series, request.site, start, end):
+            if span.source in (None, request.device) and span.start < end and span.end > start:
+                raise CheckImpossible(
+                    f"from {span.start:%Y-%m-%d %H:%M} UTC on measurements do not count ({span.reason}): "
+                    "choose times without rain and strong wind"
+                )
+
+
+def _bands(series: SeriesStore, request: CheckRequest, period: Period) -> list[BandResult]:
+    """Judge the octave bands of a room, as far as both spectra are there."""
+    if request.where not in Rooms:
+        return []
+    name = f"{request.standard}.indoor_bands.class{request.zone_class}.{request.where}.{period}"
+    table = standards().get(f"{request.standard}.background", CorrectionRow)
+    on, off = (
+        [
+            one
+            for start, end in windows
+            for one in whole_minutes(
+                series.spectrum(request.site, request.device, start, end), ((start, end),)
+            )
+        ]
+        for windows in (request.on, request.off)
+    )
+    return check_bands(on, off, standards().get(name, BandLimitRow), table)
+
+
 def _record(
     series: SeriesStore, request: CheckRequest, device: Device, period: Period, on: Measured, off: Measured,
-    result: CheckResult,
+    result: CheckResult, bands: list[BandResult],
 ) -> dict[str, Any]:  # fmt: skip
     first = min(start for start, _ in (*request.on, *request.off))
     calibrations = series.events(
@@ -100,6 +136,7 @@ def _record(
             "period": period,
             "on": asdict(on),
             "off": asdict(off),
+            "bands": [asdict(one) for one in bands],
             "calibration": _calibration(calibrations),
             "type_approved": device.type_approved,
             "indicative": not device.type_approved,

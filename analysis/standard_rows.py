@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -21,7 +21,9 @@ PROJECT_DEFAULT: Final = "project default"
 class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every row of a preset carries. ``valid_to`` is the last day on which it held; ``None`` for still.
 
-    ``verified`` speaks of the value: ``V`` checked against ``source``, ``C`` computed, ``K`` from knowledge.
+    ``verified`` speaks of the value: ``V`` checked against ``source``, ``C`` computed, ``K`` from knowledge. What is
+    compared with the row's number meets it by ``comparator`` after being rounded to ``rounding`` (half to even,
+    GB/T 8170; 0 for not at all).
     """
 
     id: str
@@ -36,8 +38,12 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     label_zh: str
     label_en: str
     valid_to: date | None = None
+    comparator: Comparator = "<="
+    rounding: float = 0.0
     note_zh: str = ""
     note_en: str = ""
+    must_say: ClassVar[tuple[str, ...]] = ()
+    """Fields whose default a row of a file may not rely on."""
 
     @property
     def project_default(self) -> bool:
@@ -52,8 +58,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class LimitRow(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A limit on one quantity.
 
-    ``applies_to`` is what the standard tells apart: a zone class, a kind of room. A measured value is rounded to
-    ``rounding`` (half to even, GB/T 8170; 0 for not at all) before it is compared.
+    ``applies_to`` is what the standard tells apart: a zone class, a kind of room. How to compare and to round must be
+    said of each.
     """
 
     applies_to: str
@@ -61,8 +67,7 @@ class LimitRow(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     quantity: str
     value: float
     unit: str
-    comparator: Comparator
-    rounding: float
+    must_say: ClassVar[tuple[str, ...]] = ("comparator", "rounding")
 
     def rounded(self, measured: float) -> float:
         """Return ``measured`` as it is compared and shown."""
@@ -80,6 +85,7 @@ class BandLimitRow(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     period: Period
     centres_hz: tuple[float, ...]
     values: tuple[float, ...]
+    must_say: ClassVar[tuple[str, ...]] = ("comparator", "rounding")
 
 
 class CorrectionStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -93,9 +99,9 @@ class CorrectionStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 class CorrectionRow(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of corrections by a difference that is first rounded; below ``least_difference`` there is none."""
 
-    rounding: float
     least_difference: float
     steps: tuple[CorrectionStep, ...]
+    must_say: ClassVar[tuple[str, ...]] = ("rounding",)
 
     def correction(self, difference: float) -> float | None:
         """Return the correction for a difference, dB, or ``None`` where the measurement is not usable."""
@@ -117,7 +123,7 @@ class GradeRow(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     up_to: tuple[float, ...]
     grades_zh: tuple[str, ...]
     grades_en: tuple[str, ...]
-    rounding: float
+    must_say: ClassVar[tuple[str, ...]] = ("rounding",)
 
     def grade(self, measured: float) -> int:
         """Return the grade of a value, 1 for the best."""

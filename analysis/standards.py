@@ -126,6 +126,9 @@ def _read(path: Path) -> Iterator[Row]:
 
 
 def _row(path: Path, kind: type[Row], raw: dict[str, Any]) -> Row:
+    unsaid = [name for name in kind.must_say if name not in raw]
+    if unsaid:
+        raise BadPreset(f"{path.name}: row {raw.get('id', '?')!r}: say its {' and '.join(unsaid)}")
     try:
         return msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:

@@ -31,13 +31,21 @@ def noise(
 
 def minutes(
     series: SeriesStore, start: datetime, number: int, level_db: float, *, site: str = "garden",
-    device: str = "gate",
+    device: str = "gate", bands_db: Callable[[int], float] | None = None,
 ) -> None:  # fmt: skip
-    """Store minutes whose histogram has one bin, with samples every 125 ms."""
+    """Store minutes whose histogram has one bin, with samples every 125 ms, and a flat spectrum by their number."""
     entries = []
     for n in range(number):
         t = start + timedelta(minutes=n)
-        reading = NoiseMinute(seq=next(_SEQ), t=t, laf_bins=(int(level_db * 10),), laf_counts=(480,))
+        bands = (bands_db(n),) * 30 if bands_db else ()
+        reading = NoiseMinute(
+            seq=next(_SEQ),
+            t=t,
+            laf_bins=(int(level_db * 10),),
+            laf_counts=(480,),
+            first_band=14,
+            bands_db=bands,
+        )
         entries.append(Entry(site, device, reading, t))
     _write(series, entries)
 

@@ -1,14 +1,18 @@
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from analysis.source_bands import check_bands, whole_minutes
 from analysis.source_check import CheckImpossible, Measured, check
 from analysis.source_record import CheckRequest, run_check
-from analysis.standard_rows import CorrectionRow
+from analysis.standard_rows import BandLimitRow, CorrectionRow
 from analysis.standards import standards
+from contract.flags import NoiseFlag
 from store.registry.database import Registry
 from store.registry.models import SourceCheck
 from store.series.duckdb_store import DuckDbStore
+from store.series.interface import SpectrumMinute
 from tests.analysis import readings
 from tests.analysis.quarter import NOON
 
@@ -84,6 +88,73 @@ def test_the_highest_level_of_the_night(noise: str, lafmax_db: float, verdict: s
             period="day",
             night_noise="frequent",
         )
+
+
+def test_a_lift_that_is_heard_in_a_bedroom() -> None:
+    """Class 2, room for sleep at night: 35 dB, and 45 dB for the highest level of what fluctuates."""
+    found = check(
+        _measured(36.0, 45.4), _measured(20.0), standard="gb22337", zone_class="2", period="night", where="room_a",
+        night_noise="fluctuating",
+    )  # fmt: skip
+    assert (found.limit.id, found.limit_db) == ("gb22337.indoor.class2.room_a.night", 35.0)
+    assert (found.verdict, found.max_verdict) == ("fail", "pass")
+    wrong: list[dict[str, Any]] = [
+        {"standard": "gb22337", "where": "room_a", "night_noise": "frequent"},
+        {"standard": "gb22337", "where": "boundary", "night_noise": "fluctuating"},
+        {"standard": "gb12348", "where": "room_b", "night_noise": "fluctuating"},
+        {"standard": "gb22337", "where": "boundary", "night_noise": "frequent"},
+    ]
+    for asked in wrong:
+        with pytest.raises(CheckImpossible):
+            check(_measured(36.0), _measured(20.0), zone_class="2", period="night", **asked)
+
+
+def _spectrum(minute: int, level_db: float, *, flags: int = 0, bands: int = 20) -> SpectrumMinute:
+    return SpectrumMinute(NOON + minute * MINUTE, 14, [level_db] * bands, 60_000, flags)
+
+
+def test_octaves_are_three_thirds_each_and_corrected_band_by_band() -> None:
+    """Three thirds of 30.2 dB are an octave of 35.0 dB; 6 dB above the background 1 dB is taken off."""
+    limits = standards().get("gb12348.indoor_bands.class1.room_a.night", BandLimitRow)
+    table = standards().get("gb12348.background", CorrectionRow)
+    on, off = [_spectrum(0, 30.23)], [_spectrum(5, 24.23)]
+    found = check_bands(on, off, limits, table)
+    assert [one.centre_hz for one in found] == [31.5, 63.0, 125.0, 250.0, 500.0]
+    assert [one.on_db for one in found] == pytest.approx([35.0] * 5, abs=0.01)
+    assert {(one.correction_db, one.result_db) for one in found} == {(-1.0, 34.0)}
+    assert [one.verdict for one in found] == ["pass", "pass", "pass", "fail", "fail"]  # 69 51 39 30 24
+    assert {one.verdict for one in check_bands(on, [_spectrum(5, 29.0)], limits, table)} == {"not_usable"}
+    narrow = check_bands([_spectrum(0, 30.0, bands=6)], off, limits, table)
+    assert [one.centre_hz for one in narrow] == [31.5, 63.0]  # what was not measured is not judged
+
+
+def test_only_whole_valid_minutes_of_a_window_count() -> None:
+    windows = [(NOON + 30 * MINUTE / 60, NOON + 3 * MINUTE)]
+    given = [_spectrum(n, 30.0, flags=NoiseFlag.OVERLOAD if n == 2 else 0) for n in range(4)]
+    assert [one.t for one in whole_minutes(given, windows)] == [NOON + MINUTE]
+
+
+def test_a_room_has_its_octaves_in_the_record(series: DuckDbStore, registry: Registry) -> None:
+    readings.noise(series, NOON, 900, lambda n: 50.0 if n < 300 else 30.0)
+    readings.minutes(series, NOON, 15, 40.0, bands_db=lambda n: 45.0 if n < 5 else 20.0)
+    with registry.session() as session:
+        result = run_check(session, series, _request(where="room_b"), who="li", now=NOON).result
+    assert [one["verdict"] for one in result["bands"]] == [
+        "pass",
+        "pass",
+        "pass",
+        "fail",
+        "fail",
+    ]  # 79 63 52 44 38
+    assert result["limit"]["id"] == "gb22337.indoor.class1.room_b.day"
+
+
+def test_rain_makes_a_check_worthless(series: DuckDbStore, registry: Registry) -> None:
+    readings.noise(series, NOON, 900, 58.0)
+    readings.event(series, NOON + 4 * MINUTE, "weather", rain=True)
+    readings.event(series, NOON + 6 * MINUTE, "weather", rain=False)
+    with registry.session() as session, pytest.raises(CheckImpossible, match=r"do not count \(rain\)"):
+        run_check(session, series, _request(), who="li", now=NOON)
 
 
 def _request(**changes: object) -> CheckRequest:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.standards import BadPreset, LimitRow, load, round_to, standards
+from analysis.standards import BadPreset, LimitRow, Row, load, round_to, standards
 
 GB3096 = {"0": (50, 40), "1": (55, 45), "2": (60, 50), "3": (65, 55), "4a": (70, 55), "4b": (70, 60)}
 
@@ -17,12 +17,25 @@ def test_the_zones_of_gb_3096(zone: str, limits: tuple[float, float]) -> None:
 
 
 def test_every_row_says_where_it_comes_from() -> None:
-    rows = standards().limits()
-    assert rows
+    rows = standards().rows(Row)
+    assert {type(row) for row in rows} == set(Row.__subclasses__())
     for row in rows:
         assert row.standard and row.edition and row.clause and row.source, row.id
         assert row.verified in ("V", "C", "K")
         assert row.valid_to is None or row.valid_to > row.valid_from
+        assert row.comparator in ("<=", "<", ">=", ">") and row.rounding >= 0.0
+
+
+def test_what_no_standard_could_be_found_for_is_a_project_default_and_nothing_else() -> None:
+    defaults = {row.id for row in standards().rows(Row) if row.project_default}
+    families = (
+        "validity.hour_share",
+        "validity.day_share",
+        "validity.night_share",
+        "construction.2026.night",
+    )
+    assert defaults >= set(families)
+    assert not [name for name in defaults if name.startswith(("gb", "hj640", "eu.", "who."))]
 
 
 def _row(**changes: object) -> LimitRow:
@@ -92,6 +105,7 @@ value = 50.0
         (GOOD.replace('verified = "K"', 'verified = "X"'), "row 's.one'.*verified"),
         (GOOD.replace("value = 50.0", 'value = "fifty"'), "row 's.one'.*value"),
         (GOOD + "colour = 3\n", "row 's.one'.*colour"),
+        (GOOD.replace("rounding = 0.1\n", ""), "row 's.one': say its rounding"),
         (GOOD.replace('source = "nowhere"\n', ""), "row 's.one'.*source"),
         (GOOD + GOOD[GOOD.index("[[limit]]") :], "'s.one' occurs twice"),
     ],
