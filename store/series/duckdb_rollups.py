@@ -15,7 +15,7 @@ from store.series.duckdb_file import Connection
 from store.series.duckdb_values import rounded, utc
 from store.series.interface import NoiseHour, WaterHour
 from store.series.memory import Sources
-from store.series.packed_ints import PackedInts
+from store.series.packed_histogram import PackedBins, PackedCounts, pack
 
 _LEVELS: Final = (
     "laeq_db", "l5_db", "l10_db", "l50_db", "l90_db", "l95_db", "lafmax_db", "lafmin_db", "sd_db",
@@ -32,7 +32,7 @@ def write_noise(connection: Connection, numbers: Sequence[int], rows: Sequence[N
     }
     columns["seconds"] = np.array([row.seconds for row in rows], dtype=np.int32)
     columns["ln_from"] = _objects([row.ln_from for row in rows])
-    columns["laf"] = _objects([_packed_histogram(row) for row in rows])
+    columns["laf"] = _objects([pack(row.laf_bins, row.laf_counts) for row in rows])
     columns["excluded_s"] = _objects(
         [msgspec.json.encode(dict(row.excluded_s)).decode() if row.excluded_s else None for row in rows]
     )
@@ -65,8 +65,8 @@ def read_noise(
             *_names_and_times(table, sources),
             *(rounded(table[key]) for key in _LEVELS),
             *(table[key].tolist() for key in (*_SHARES, "seconds", "ln_from")),
-            [PackedInts(packed[: len(packed) // 2]) for packed in histograms],
-            [PackedInts(packed[len(packed) // 2 :]) for packed in histograms],
+            map(PackedBins, histograms),
+            map(PackedCounts, histograms),
             [msgspec.json.decode(text) if text else {} for text in table["excluded_s"].tolist()],
             table["revision"].tolist(),
         )
@@ -82,12 +82,6 @@ def read_water(
     return list(map(WaterHour, *_names_and_times(table, sources), *values))
 
 
-def _packed_histogram(row: NoiseHour) -> bytes | None:
-    if not row.laf_bins:
-        return None
-    return PackedInts.of(row.laf_bins).data + PackedInts.of(row.laf_counts).data
-
-
 def _names_and_times(
     table: dict[str, np.ndarray], sources: Sources
 ) -> tuple[list[str], list[str], list[datetime]]:
@@ -100,11 +94,14 @@ def _read(
     numbers: Sequence[int] | None,
 ) -> dict[str, np.ndarray]:  # fmt: skip
     chosen = "" if numbers is None else f"AND source IN ({', '.join(map(str, numbers or [-1]))})"
-    return connection.columns(
+    found = connection.columns(
         f"SELECT source, t_s, revision, {', '.join(columns)} FROM {table} "
-        f"WHERE t_s >= $start AND t_s < $end {chosen} ORDER BY t_s, source",
+        f"WHERE t_s >= $start AND t_s < $end {chosen}",
         {"start": start_s, "end": end_s},
     )
+    # Sorted here: DuckDB would carry every row's histogram through its own sort.
+    order = np.lexsort((found["source"], found["t_s"]))
+    return {key: column[order] for key, column in found.items()}
 
 
 def _replace(

@@ -22,6 +22,10 @@ class StoreUnavailable(Exception):
     """The store cannot answer now; the same call may succeed later. Nothing of the call was committed."""
 
 
+class StoreNotSetUp(StoreUnavailable):
+    """The store answers, but a person has to do something first: make its databases, give a login."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One reading to be written, with where it came from and when it was received (UTC)."""
@@ -62,9 +66,9 @@ class NoiseWindow:
     last_t: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that makes a year of rows three times as slow to come by
 class NoiseHour:
-    """One hour of noise at one source; ``t`` is the hour's start.
+    """One hour of noise at one source; ``t`` is the hour's start. To be left as it is.
 
     LN is the level exceeded for N % of the valid time, interpolated to 0.1 dB bins of LAF: from the minutes'
     merged histograms, else (``ln_from`` = ``seconds``) from the LAF samples of the seconds. ``lafmax_db`` is over
