@@ -15,10 +15,11 @@ from typing import Any, Final
 
 import click
 
+from app.admin_store import init_store
 from app.settings import DEFAULT_DATA
 
 _LABELS: Final = ("--zh", "--en")
-_ROLES: Final = ("admin", "bureau", "water_office", "manager", "viewer")
+_ROLES: Final = ("admin", "bureau", "water_office", "manager", "committee", "viewer")
 _ZONES: Final = ("0", "1", "2", "3", "4a", "4b")
 
 
@@ -85,6 +86,9 @@ def _registry(data: Path, opener: Any) -> Any:
             "or start `quietwater up` once"
         )
     return opener.in_folder(data)
+
+
+admin.add_command(init_store)
 
 
 # -- users -----------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +12,9 @@ import click
 
 from app import logs
 from app.settings import DEFAULT_DATA, DEFAULT_MQTT_PORT, DEFAULT_PORT, ServerSettings
+from app.store_option import store_option
+from contract.messages import SLUG_PATTERN
+from store.series.address import StoreAddress
 
 _GROUPS: Final = {
     "admin": ("app.admin", "admin"),
@@ -74,6 +78,12 @@ def _broker_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)  # fmt: skip
 
 
+def _slug(_ctx: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
+    if text is not None and not re.fullmatch(SLUG_PATTERN, text):
+        raise click.BadParameter(f"{text!r}: lower-case letters, digits and hyphens, at most 32")
+    return text
+
+
 def _mqtt_port_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--mqtt-port", type=click.IntRange(1, 65535), default=DEFAULT_MQTT_PORT, show_default=True,
@@ -98,6 +108,7 @@ def _web_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @_web_options
 @_mqtt_port_option
 @_broker_option
+@store_option
 @click.option(
     "--demo", is_flag=True, help="With three sites whose agents play real recordings and registers."
 )
@@ -110,7 +121,7 @@ def _web_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.pass_context
 def up(
     ctx: click.Context, data: Path, host: str, port: int, base_url: str | None, mqtt_port: int,
-    broker_url: str | None, demo: bool, speed: float, history_h: float, mic: str | None,
+    broker_url: str | None, store: StoreAddress | None, demo: bool, speed: float, history_h: float, mic: str | None,
 ) -> None:  # fmt: skip
     """Run everything on this machine: broker, ingest, analysis, API and page.
 
@@ -119,6 +130,7 @@ def up(
       quietwater up --demo
       quietwater up --demo --speed 30
       quietwater up --data /var/lib/quietwater --port 8080
+      quietwater up --store http://127.0.0.1:8086
     """
     from app.up import DemoOptions, run_system, with_free_ports
 
@@ -126,7 +138,7 @@ def up(
         raise click.UsageError(
             "--speed and --mic belong to --demo; a real device's time and sound are its own"
         )
-    settings = ServerSettings(data, host, port, mqtt_port, broker_url, base_url)
+    settings = ServerSettings(data, host, port, mqtt_port, broker_url, base_url, store)
     settings = with_free_ports(
         settings, port_given=_given(ctx, "port"), mqtt_port_given=_given(ctx, "mqtt_port")
     )
@@ -152,18 +164,59 @@ def broker(data: Path, mqtt_port: int) -> None:
 @_data_option
 @_mqtt_port_option
 @_broker_option
-def ingest(data: Path, mqtt_port: int, broker_url: str | None) -> None:
+@store_option
+@click.option("--name", default="ingest", show_default=True, callback=_slug,
+              help="Session at the broker: of several ingest processes, each has its own and keeps it.")  # fmt: skip
+@click.option(
+    "--group", callback=_slug, help="Processes of one group share the load (needs a broker with MQTT 5)."
+)
+def ingest(
+    data: Path,
+    mqtt_port: int,
+    broker_url: str | None,
+    store: StoreAddress | None,
+    name: str,
+    group: str | None,
+) -> None:
     """Run ingest alone: from the broker to the stores.
 
-    The embedded series store (DuckDB) belongs to one process at a time: with it, run either `ingest` or `serve`.
+    The embedded series store (DuckDB) belongs to one process at a time: with it, run either `ingest` or `serve`. With
+    InfluxDB `ingest`, `analysis` and `serve` run side by side.
 
     \b
-    Example:
+    Examples:
       quietwater ingest --data /var/lib/quietwater --broker mqtt://127.0.0.1:1883
+      quietwater ingest --data /var/lib/quietwater --store http://127.0.0.1:8086
+      quietwater ingest --broker mqtt://mosquitto:1883 --store http://influxdb:8086 --name two --group quarter
     """
     from app.up import run_system
 
-    run_system(ServerSettings(data=data, mqtt_port=mqtt_port, broker_url=broker_url), parts=("ingest",))
+    settings = ServerSettings(
+        data=data,
+        mqtt_port=mqtt_port,
+        broker_url=broker_url,
+        store=store,
+        ingest_name=name,
+        ingest_group=group,
+    )
+    run_system(settings, parts=("ingest",))
+
+
+@main.command()
+@_data_option
+@store_option
+@click.option("--base-url", envvar="QUIETWATER_BASE_URL",
+              help="Address under which people reach the page, for links in messages.")  # fmt: skip
+def analysis(data: Path, store: StoreAddress | None, base_url: str | None) -> None:
+    """Run analysis alone: rules, alerts, messages and the hours' rollups, beside `serve --no-analysis`.
+
+    \b
+    Example:
+      quietwater analysis --data /var/lib/quietwater --store http://127.0.0.1:8086
+    """
+    from app.up import run_system
+
+    run_system(ServerSettings(data=data, store=store, base_url=base_url), parts=("analysis",))
 
 
 @main.command()
@@ -171,18 +224,24 @@ def ingest(data: Path, mqtt_port: int, broker_url: str | None) -> None:
 @_web_options
 @_mqtt_port_option
 @_broker_option
+@store_option
+@click.option("--analysis/--no-analysis", "with_analysis", default=True, show_default=True,
+              help="Run analysis in this process, or leave it to `quietwater analysis`.")  # fmt: skip
 def serve(
-    data: Path, host: str, port: int, base_url: str | None, mqtt_port: int, broker_url: str | None
-) -> None:
+    data: Path, host: str, port: int, base_url: str | None, mqtt_port: int, broker_url: str | None,
+    store: StoreAddress | None, with_analysis: bool,
+) -> None:  # fmt: skip
     """Run analysis, API and page alone.
 
     \b
-    Example:
+    Examples:
       quietwater serve --data /var/lib/quietwater --port 8080
+      quietwater serve --data /var/lib/quietwater --store http://127.0.0.1:8086 --no-analysis
     """
     from app.up import run_system
 
-    run_system(ServerSettings(data, host, port, mqtt_port, broker_url, base_url), parts=("serve",))
+    settings = ServerSettings(data, host, port, mqtt_port, broker_url, base_url, store)
+    run_system(settings, parts=("analysis", "serve") if with_analysis else ("serve",))
 
 
 def _given(ctx: click.Context, parameter: str) -> bool:

@@ -14,7 +14,7 @@ class FolderInUse(Exception):
 
 
 class PartLocks:
-    """Holds parts (``broker``, ``ingest``, ``serve``) of a data folder until :meth:`release` or the process's end."""
+    """Holds parts (such as ``broker``) of a data folder until :meth:`release` or the process's end."""
 
     def __init__(self, folder: Path, parts: Iterable[str]) -> None:
         """Take the parts. Raises :class:`FolderInUse`, or ``OSError`` when the folder cannot be made or written."""

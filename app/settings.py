@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from store.series.address import DuckDbAddress, StoreAddress
+
 DEFAULT_DATA: Final = Path("data")
 DEFAULT_PORT: Final = 8080
 DEFAULT_MQTT_PORT: Final = 1883
@@ -25,6 +27,12 @@ class ServerSettings:
     """A broker that runs elsewhere; ``None`` for the embedded one."""
     base_url: str | None = None
     """The address under which people reach the page, for links in messages."""
+    store: StoreAddress | None = None
+    """Where the series are; ``None`` for the embedded store in the data folder."""
+    ingest_name: str = "ingest"
+    """Session of this ingest process at the broker; of several, each has its own."""
+    ingest_group: str | None = None
+    """Processes of one group share the load, on a broker that speaks MQTT 5."""
 
     @property
     def broker_folder(self) -> Path:
@@ -32,9 +40,9 @@ class ServerSettings:
         return self.data / "broker"
 
     @property
-    def series_path(self) -> Path:
-        """File of the embedded series store."""
-        return self.data / "series.duckdb"
+    def series(self) -> StoreAddress:
+        """Where the series are."""
+        return self.store or DuckDbAddress(self.data / "series.duckdb")
 
 
 def broker_password(settings: ServerSettings) -> str:

@@ -13,6 +13,7 @@ from analysis.rules.catalog import ensure_default_rules
 from analysis.service import Analysis
 from api.app import create_app
 from api.context import ApiConfig, ApiContext
+from api.live_alerts import AlertFollower
 from api.live_feed import LiveFeed
 from api.live_hub import LiveHub
 from api.live_mqtt import LiveMqtt
@@ -25,13 +26,13 @@ from ingest.service import Ingest
 from store.registry.database import Registry
 from store.registry.models import Site
 from store.registry.users import ensure_admin
-from store.series.duckdb_store import DuckDbStore
+from store.series.address import open_store
 from store.series.interface import SeriesStore
 
 log = structlog.get_logger(__name__)
 
-Part = Literal["broker", "ingest", "serve"]
-ALL_PARTS: Final[tuple[Part, ...]] = ("broker", "ingest", "serve")
+Part = Literal["broker", "ingest", "analysis", "serve"]
+ALL_PARTS: Final[tuple[Part, ...]] = ("broker", "ingest", "analysis", "serve")
 _REFRESH_S: Final = 2.0
 
 
@@ -57,12 +58,12 @@ class System:
     def open(self) -> None:
         """Open the stores. Raises what a person can mend: ``FolderInUse``, ``OSError``, ``StoreUnavailable``."""
         try:
-            locks = PartLocks(self.settings.data, self._parts)
+            locks = PartLocks(self.settings.data, self._lock_names())
             self._undo.append(("locks", locks.release))
             self.registry = Registry.in_folder(self.settings.data)
             self._undo.append(("registry", self.registry.close))
             if self._parts != ("broker",):
-                self._series = DuckDbStore(self.settings.series_path)
+                self._series = open_store(self.settings.series)
                 self._undo.append(("series store", self._series.close))
         except BaseException:
             self.stop()
@@ -77,6 +78,8 @@ class System:
                 self._start_ingest(clock)
             if "serve" in self._parts:
                 self._start_serving(clock, demo)
+            elif "analysis" in self._parts:
+                self._start_analysis(clock)
         except BaseException:
             self.stop()
             raise
@@ -115,6 +118,13 @@ class System:
         port = self._web.port if self._web else self.settings.port
         return f"http://{self.settings.host}:{port}"
 
+    def _lock_names(self) -> list[str]:
+        """Each part once a folder; but ingest once a name."""
+        ingest = self.settings.ingest_name
+        own_broker = self.settings.broker_url is None
+        parts = [part for part in self._parts if part != "broker" or own_broker]
+        return [f"ingest-{ingest}" if part == "ingest" != ingest else part for part in parts]
+
     # -- parts -------------------------------------------------------------------------------------------------
 
     def _start_broker(self) -> None:
@@ -138,6 +148,7 @@ class System:
         ingest = Ingest(
             self.broker_url, username=SERVER_USER, password=broker_password(self.settings),
             series=self.series, registry=self.registry, clock=clock,
+            name=self.settings.ingest_name, group=self.settings.ingest_group,
         )  # fmt: skip
         ingest.start()
         self._undo.append(("ingest", ingest.stop))
@@ -146,26 +157,42 @@ class System:
     def _start_serving(self, clock: Clock, demo: bool) -> None:
         self._prepare_registry(clock)
         hub = LiveHub()
-        web_address = self.settings.base_url
-        analysis = Analysis(
-            self.series, self.registry, clock, on_alert=hub.publish_alert, base_url=web_address
-        )
-        self._ready["analysis"] = lambda: analysis.healthy
+        parts: list[tuple[str, Analysis | AlertFollower | LiveMqtt]] = [self._alerts(clock, hub)]
         feed = LiveMqtt(
             self.broker_url, LiveFeed(hub, self.registry, clock),
             username=SERVER_USER, password=broker_password(self.settings),
         )  # fmt: skip
+        parts.append(("live feed", feed))
         context = ApiContext(
             series=self.series, registry=self.registry, clock=clock, live=hub,
-            config=ApiConfig(base_url=web_address or "", demo=demo), ready=self._ready,
+            config=ApiConfig(base_url=self.settings.base_url or "", demo=demo), ready=self._ready,
+            files=self.settings.data / "files",
         )  # fmt: skip
         web = WebServer(create_app(context), self.settings.host, self.settings.port)
         self._web = web
         self._undo.append(("web", web.stop))
         web.start()
-        for name, part in (("analysis", analysis), ("live feed", feed)):
+        for name, part in parts:
             part.start()
             self._undo.append((name, part.stop))
+
+    def _alerts(self, clock: Clock, hub: LiveHub) -> tuple[str, Analysis | AlertFollower]:
+        """Return where the pages learn of alerts: from analysis here, or from the registry where it runs elsewhere."""
+        if "analysis" in self._parts:
+            name, part = "analysis", self._analysis(clock, hub)
+        else:
+            name, part = "live alerts", AlertFollower(hub, self.registry)
+        self._ready[name] = lambda: part.healthy
+        return name, part
+
+    def _analysis(self, clock: Clock, hub: LiveHub | None) -> Analysis:
+        on_alert = hub.publish_alert if hub else None
+        return Analysis(self.series, self.registry, clock, on_alert=on_alert, base_url=self.settings.base_url)
+
+    def _start_analysis(self, clock: Clock) -> None:
+        analysis = self._analysis(clock, None)
+        analysis.start()
+        self._undo.append(("analysis", analysis.stop))
 
     def _prepare_registry(self, clock: Clock) -> None:
         now = clock.now()

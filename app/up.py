@@ -107,6 +107,8 @@ def _banner(system: System, parts: tuple[Part, ...], clock: Clock, demo: DemoOpt
     if "broker" in parts:
         lines.append(f"  MQTT             {system.broker_url}")
     lines.append(f"  data 数据        {system.settings.data.absolute()}")
+    if parts != ("broker",):
+        lines.append(f"  series 数据库    {system.settings.series}")
     if demo is not None and clock.speed > 1:
         lines.append(
             f"  demo clock       {clock.now():%Y-%m-%d %H:%M} UTC, {demo.speed:g} times as fast until it is now"

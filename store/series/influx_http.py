@@ -11,7 +11,7 @@ import base64
 import gzip
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
 import msgspec
@@ -19,46 +19,20 @@ import urllib3
 from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.rest import ApiException
 
-from store.series.interface import StoreUnavailable
+from store.series.address import PASSWORD_VARIABLE, TOKEN_VARIABLE, USERNAME_VARIABLE, InfluxAddress
+from store.series.interface import StoreNotSetUp, StoreUnavailable
 
-_REFUSED: Final = (400, 413, 422)
+_REFUSED: Final = (400, 409, 413, 422)
+_NOT_MADE: Final = re.compile(r"(database|bucket|retention policy)\b.*not found", re.IGNORECASE | re.DOTALL)
 _GZIP_ABOVE_BYTES: Final = 4096
-_TIMEOUT_MS: Final = 30_000
 
 
-class LinesRefused(Exception):
-    """The server did not take all of a request's lines; some of them may be stored."""
+class Refused(Exception):
+    """The server did not take a request as it is; of a request of lines some may be stored all the same."""
 
-
-@dataclass(frozen=True, slots=True)
-class InfluxAddress:
-    """Where the server is and how to log in; ``prefix`` begins the names of the databases.
-
-    1.x takes ``username`` and ``password``, 2.x and 3.x a ``token`` (2.x an ``org`` too).
-    """
-
-    url: str
-    prefix: str = "quietwater"
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    token: str | None = field(default=None, repr=False)
-    org: str = "-"
-    timeout_ms: int = _TIMEOUT_MS
-
-    @property
-    def seconds(self) -> str:
-        """Database of the seconds of noise."""
-        return f"{self.prefix}_seconds"
-
-    @property
-    def minutes(self) -> str:
-        """Database of the minutes of noise and the water readings."""
-        return f"{self.prefix}_minutes"
-
-    @property
-    def lasting(self) -> str:
-        """Database of what is kept for ever: hour rows and events."""
-        return f"{self.prefix}_lasting"
+    def __init__(self, reason: str, status: int) -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +76,6 @@ class InfluxHttp:
         self._rest: Any = self._client.api_client.rest_client  # type: ignore[union-attr]
         self._version: ServerVersion | None = None
 
-    @property
-    def client(self) -> InfluxDBClient:
-        """The client itself, for setting up buckets."""
-        return self._client
-
     def version(self) -> ServerVersion:
         """Return what the server says at ``/ping``, asked once. Raises ``StoreUnavailable``."""
         if self._version is None:
@@ -115,11 +84,9 @@ class InfluxHttp:
         return self._version
 
     def write(self, database: str, body: bytes) -> None:
-        """Write lines with times in nanoseconds. Raises :class:`LinesRefused` or ``StoreUnavailable``."""
+        """Write lines with times in nanoseconds. Raises :class:`Refused` or ``StoreUnavailable``."""
         headers = {"Content-Type": "text/plain; charset=utf-8"}
-        if (
-            len(body) > _GZIP_ABOVE_BYTES
-        ):  # the fastest level: the client's own default takes longer than the write
+        if len(body) > _GZIP_ABOVE_BYTES:  # at the client's own level it takes longer than the write
             body, headers["Content-Encoding"] = gzip.compress(body, 1), "gzip"
         if self.version().has_v2_write:
             path, params = "/api/v2/write", {"org": self.address.org, "bucket": database, "precision": "ns"}
@@ -139,7 +106,7 @@ class InfluxHttp:
             if fault == "not executed" and len(statements) > 1:
                 self.query(database, statements[:1])  # alone it says why
             if fault:
-                raise StoreUnavailable(self._explained(fault))
+                raise self._trouble(fault)
         if len(answer.results) != len(statements):
             raise StoreUnavailable(
                 f"{self.address.url} answered {len(answer.results)} of {len(statements)} queries"
@@ -150,19 +117,21 @@ class InfluxHttp:
         """Run an InfluxQL statement that changes something. Raises ``StoreUnavailable``."""
         self.query("", [statement])
 
-    def request(self, path: str, method: str, body: Mapping[str, object] | None = None) -> bytes:
+    def request(
+        self, path: str, method: str, *, params: Mapping[str, str] | None = None,
+        body: Mapping[str, object] | None = None,
+    ) -> bytes:  # fmt: skip
         """Send JSON to the server's own API and return what it says. Raises as :meth:`write` does."""
-        encoded = None if body is None else msgspec.json.encode(body)
-        return self._call(
-            path, method, {}, body=encoded, headers={"Content-Type": "application/octet-stream"}
-        ).data
+        headers = {"Content-Type": "application/json"}
+        return self._call(path, method, params or {}, body=body, headers=headers).data
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
 
     def _call(
-        self, path: str, method: str, params: Mapping[str, str], *, body: bytes | None = None,
+        self, path: str, method: str, params: Mapping[str, str], *,
+        body: bytes | Mapping[str, object] | None = None,
         headers: Mapping[str, str] | None = None, form: Mapping[str, str] | None = None,
     ) -> urllib3.BaseHTTPResponse:  # fmt: skip
         sent = {"Content-Type": "application/x-www-form-urlencoded", **self._login(), **(headers or {})}
@@ -186,26 +155,25 @@ class InfluxHttp:
             return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
         return {}
 
-    def _meaning(self, error: ApiException) -> StoreUnavailable | LinesRefused:
-        said = (
-            error.body.decode(errors="replace")
-            if isinstance(error.body, bytes)
-            else str(error.body or error.reason)
-        )
-        said = said.strip()[:500]
+    def _meaning(self, error: ApiException) -> StoreUnavailable | Refused:
+        body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else error.body
+        said = str(body or error.reason).strip()[:500]
         if error.status in _REFUSED:
-            return LinesRefused(said)
-        return StoreUnavailable(self._explained(said, error.status or 0))
+            return Refused(said, error.status)
+        return self._trouble(said, error.status or 0)
 
-    def _explained(self, said: str, status: int = 0) -> str:
+    def _trouble(self, said: str, status: int = 0) -> StoreUnavailable:
         where = f"InfluxDB at {self.address.url}"
-        if "not found" in said:
-            return f"{where}: {said}; run `quietwater admin init-store` once to make the databases"
-        if status in (401, 403) or "authoriz" in said:
-            return (
-                f"{where} refuses the login ({said}); set QUIETWATER_INFLUX_TOKEN, or _USERNAME and _PASSWORD"
+        if _NOT_MADE.search(said):
+            return StoreNotSetUp(
+                f"{where}: {said}; run `quietwater admin init-store` once to make the databases"
             )
-        return f"{where} answered {status or 'a query'}: {said}"
+        if status in (401, 403) or "authoriz" in said:
+            return StoreNotSetUp(
+                f"{where} refuses the login ({said}); set {TOKEN_VARIABLE}, or {USERNAME_VARIABLE} and "
+                f"{PASSWORD_VARIABLE}"
+            )
+        return StoreUnavailable(f"{where} answered {status or 'a query'}: {said}")
 
     def _silent(self, error: Exception) -> StoreUnavailable:
         return StoreUnavailable(f"InfluxDB at {self.address.url} does not answer: {error}")

@@ -14,7 +14,8 @@ import msgspec
 
 from store.series import influx_lines as lines
 from store.series import influx_noise, influx_rollups, influx_water
-from store.series.influx_http import InfluxAddress, InfluxHttp
+from store.series.address import InfluxAddress
+from store.series.influx_http import InfluxHttp
 from store.series.influx_marks import InfluxMarks
 from store.series.influx_ql import S, as_int, ask, by_source, ns, quoted, span, utc, values, where
 from store.series.influx_write import InfluxWriter
@@ -51,6 +52,11 @@ class InfluxStore:
         self._marks = InfluxMarks(self._http, wall_ns)
         self._sources_lock = threading.Lock()
         self._sources: tuple[int, list[tuple[str, str]]] = (-_SOURCES_FOR_NS, [])
+
+    def check(self) -> None:
+        """Ask each database something small. Raises ``StoreNotSetUp`` or ``StoreUnavailable``."""
+        for database in (self._address.seconds, self._address.minutes, self._address.lasting):
+            ask(self._http, database, [f"SELECT last(upto_ns) FROM {lines.WATERMARK}"])
 
     def write(self, entries: Sequence[Entry]) -> WriteReport:
         """Commit a batch durably and say what became of each entry. Idempotent."""

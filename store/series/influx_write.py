@@ -20,7 +20,7 @@ import numpy as np
 from store.series import influx_lines as lines
 from store.series.columns import Batch, Family, split
 from store.series.copies import first_copies
-from store.series.influx_http import InfluxHttp, LinesRefused
+from store.series.influx_http import InfluxHttp, Refused
 from store.series.influx_ql import ask, quoted, where
 from store.series.interface import Entry, StoreUnavailable, WriteReport
 from store.series.memory import NONE_YET, Mark, Memory
@@ -272,7 +272,7 @@ class InfluxWriter:
         """Write lines, halving them where the server refuses some, until the bad ones are alone."""
         try:
             self._http.write(database, b"\n".join([*piece, *marks]))
-        except LinesRefused as error:
+        except Refused as error:
             if marks:
                 self._send(database, piece, begin, [], refused)
                 unwritten: dict[int, str] = {}

@@ -18,11 +18,12 @@ import pytest
 
 from contract.sitetime import floor_hour
 from store.series import influx_lines as lines
+from store.series.address import InfluxAddress
 from store.series.columns import split
-from store.series.influx_http import InfluxAddress, InfluxHttp, LinesRefused
+from store.series.influx_http import InfluxHttp, Refused
 from store.series.influx_setup import init_store
 from store.series.influx_store import InfluxStore
-from store.series.interface import DirtyHour, StoreUnavailable
+from store.series.interface import DirtyHour, StoreNotSetUp, StoreUnavailable
 from store.series.retention import Retention
 from tests.store.series.made import (
     DAY,
@@ -138,7 +139,7 @@ def test_what_was_reported_stored_survives_kill_9_of_the_server(own_server: Serv
 
 
 def test_without_databases_the_cure_is_named(influx_server: Server) -> None:
-    store = InfluxStore(InfluxAddress(influx_server.url, prefix="nobody_made_it"))
+    store = InfluxStore(InfluxAddress(influx_server.url, prefix="nobody-made-it"))
     for call in (lambda: store.write([second(T0)]), lambda: store.count("noise")):
         with pytest.raises(StoreUnavailable, match="quietwater admin init-store"):
             call()
@@ -165,12 +166,12 @@ def test_init_again_sets_the_retention(influx_server: Server) -> None:
     put_in = InfluxStore(address)
     put(put_in, [event(T0)])
     assert init_store(address, Retention(seconds_days=30)) == [
-        "database again_seconds, kept 30 days",
-        "database again_minutes, kept 1095 days",
-        "database again_lasting, kept for ever",
+        "database again-seconds, kept 30 days",
+        "database again-minutes, kept 1095 days",
+        "database again-lasting, kept for ever",
     ]
     durations = {
-        name: _ask(influx_server.url, f'SHOW RETENTION POLICIES ON "again_{name}"')[0][1:3]
+        name: _ask(influx_server.url, f'SHOW RETENTION POLICIES ON "again-{name}"')[0][1:3]
         for name in ("seconds", "minutes", "lasting")
     }
     assert durations["seconds"] == ["720h0m0s", "24h0m0s"]
@@ -252,14 +253,14 @@ def test_the_v2_write_path_of_the_client(victoria_server: Server) -> None:
     ]
     batch = split(entries).families["noise"]
     body = b"\n".join(lines.seconds(entries, batch, range(len(entries))))
-    http.write("v2_seconds", body)
-    http.write("v2_seconds", body)
+    http.write("v2-seconds", body)
+    http.write("v2-seconds", body)
     urllib.request.urlopen(f"{victoria_server.url}/internal/force_flush").close()
     query = urllib.parse.urlencode({"match[]": f'noise_second_laeq_db{{source="{DEVICE}"}}'})
     with urllib.request.urlopen(f"{victoria_server.url}/api/v1/export?{query}") as response:
         (series,) = [json.loads(line) for line in response]
     assert series["metric"] == {
-        "__name__": "noise_second_laeq_db", "db": "v2_seconds", "site": SITE, "source": DEVICE,
+        "__name__": "noise_second_laeq_db", "db": "v2-seconds", "site": SITE, "source": DEVICE,
     } or series["metric"] == {"__name__": "noise_second_laeq_db", "site": SITE, "source": DEVICE}  # fmt: skip
     stored = dict(zip(series["timestamps"], series["values"], strict=True))
     assert stored == {int(start.timestamp() * 1000): 50.5, int((start + SECOND).timestamp() * 1000): 61.25}
@@ -356,7 +357,7 @@ def test_writes_to_influxdb_2_go_through_its_own_path() -> None:
     for path, _ in writes:
         assert path.startswith("/api/v2/write?")
         asked = urllib.parse.parse_qs(urllib.parse.urlsplit(path).query)
-        assert asked == {"org": ["quarter"], "bucket": ["quietwater_seconds"], "precision": ["ns"]}
+        assert asked == {"org": ["quarter"], "bucket": ["quietwater-seconds"], "precision": ["ns"]}
 
 
 def test_buckets_and_their_mapping_are_made_on_influxdb_2() -> None:
@@ -364,6 +365,7 @@ def test_buckets_and_their_mapping_are_made_on_influxdb_2() -> None:
         ("GET", "/api/v2/orgs"): (200, b'{"orgs":[{"id":"0000000000000001","name":"quarter"}]}'),
         ("GET", "/api/v2/buckets"): (200, b'{"buckets":[]}'),
         ("POST", "/api/v2/buckets"): (201, b'{"id":"00000000000000bb","name":"x"}'),
+        ("GET", "/api/v2/dbrps"): (200, b'{"content":[{"bucketID":"00000000000000bb","virtual":true}]}'),
         ("POST", "/api/v2/dbrps"): (201, b"{}"),
     }
     headers = {"X-Influxdb-Version": "v2.7.1", "Content-Type": "application/json"}
@@ -375,13 +377,24 @@ def test_buckets_and_their_mapping_are_made_on_influxdb_2() -> None:
         if (method, path) == ("POST", "/api/v2/buckets")
     ]
     assert [(one["name"], one["retentionRules"]) for one in buckets] == [
-        ("quietwater_seconds", [{"type": "expire", "everySeconds": 90 * 86_400}]),
-        ("quietwater_minutes", [{"type": "expire", "everySeconds": 1095 * 86_400}]),
-        ("quietwater_lasting", []),
+        ("quietwater-seconds", [{"type": "expire", "everySeconds": 90 * 86_400}]),
+        ("quietwater-minutes", [{"type": "expire", "everySeconds": 1095 * 86_400}]),
+        ("quietwater-lasting", []),
     ]
-    mappings = [json.loads(body) for method, path, body in server.asked if path == "/api/v2/dbrps"]
+    mappings = [
+        json.loads(body) for method, path, body in server.asked if (method, path) == ("POST", "/api/v2/dbrps")
+    ]
     assert [one["database"] for one in mappings] == [one["name"] for one in buckets]
     assert {one["bucketID"] for one in mappings} == {"00000000000000bb"}
+
+
+def test_an_unknown_organisation_of_influxdb_2_is_told() -> None:
+    answers = {("GET", "/api/v2/orgs"): (200, b'{"orgs":[{"id":"1","name":"another"}]}')}
+    with (
+        _stand_in(answers, {"X-Influxdb-Version": "v2.7.1"}) as (_, address),
+        pytest.raises(StoreNotSetUp, match=r"no organisation 'quarter'.*\?org="),
+    ):
+        init_store(address, Retention())
 
 
 def test_databases_are_made_on_influxdb_3() -> None:
@@ -396,9 +409,9 @@ def test_databases_are_made_on_influxdb_3() -> None:
         http_.close()
     made = [json.loads(body) for method, path, body in server.asked if path == "/api/v3/configure/database"]
     assert made == [
-        {"db": "quietwater_seconds", "retention_period": "90d"},
-        {"db": "quietwater_minutes", "retention_period": "1095d"},
-        {"db": "quietwater_lasting"},
+        {"db": "quietwater-seconds", "retention_period": "90d"},
+        {"db": "quietwater-minutes", "retention_period": "1095d"},
+        {"db": "quietwater-lasting"},
     ]
 
 
@@ -407,7 +420,7 @@ def test_a_server_that_refuses_everything_is_no_endless_work() -> None:
     answers = {("POST", "/write"): (400, dropped), ("POST", "/query"): (200, b'{"results":[{},{}]}')}
     with _stand_in(answers, {"X-Influxdb-Version": "1.6.7"}) as (server, address):
         http_ = InfluxHttp(address)
-        with pytest.raises(LinesRefused, match="retention"):
+        with pytest.raises(Refused, match="retention"):
             http_.write("x", b"m v=1 1")
         http_.close()
         store = InfluxStore(address)
