@@ -3,8 +3,8 @@
 A message is acknowledged by :meth:`MqttSource.acknowledge`, after the store has committed it; until then the
 broker keeps it. What paho was measured to do is handled here: an exception in a callback ends its loop, an
 acknowledgement does not know which connection it belongs to, unacknowledged messages come back only after a
-reconnect. What nats-server was measured to do as well: it sends a message again on the same connection when it was
-not acknowledged within ``ack_wait``, under the same number.
+reconnect, and each message is read by four calls of ``recv``. What nats-server was measured to do as well: it sends a
+message again on the same connection when it was not acknowledged within ``ack_wait``, under the same number.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ _BACKOFF_MOST_S: Final = 15.0
 _STEADY_S: Final = 10.0
 _TURN_MS: Final = 200
 _PACKETS_A_TURN: Final = 200
+_CHUNK_BYTES: Final = 64 << 10
 _UNSUPPORTED_PROTOCOL: Final = 132
 _TAKEN_OVER: Final = 142
 
@@ -116,10 +117,31 @@ class SourceStats:
     """Answers that could not be sent; the device sends its readings again."""
 
 
+class _Client(mqtt.Client):
+    """Paho, but what has arrived is taken from the socket in one piece."""
+
+    _chunk = b""
+    _at = 0
+
+    @property
+    def holds_bytes(self) -> bool:
+        """Whether bytes were taken from the socket that are not read yet; the socket does not show them."""
+        return self._at < len(self._chunk)
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        if self._at >= len(self._chunk):
+            if bufsize >= _CHUNK_BYTES:
+                return super()._sock_recv(bufsize)
+            self._chunk, self._at = super()._sock_recv(_CHUNK_BYTES), 0
+        part = self._chunk[self._at : self._at + bufsize]
+        self._at += len(part)
+        return part
+
+
 @dataclass(slots=True)
 class _Session:
     number: int
-    client: mqtt.Client
+    client: _Client
     held: set[int] = field(default_factory=set)
     """Numbers of messages that are not acknowledged yet."""
 
@@ -248,19 +270,20 @@ class MqttSource:
         client.loop_write()
         return reached
 
-    def _turn(self, client: mqtt.Client, poller: select.poll) -> bool:
+    def _turn(self, client: _Client, poller: select.poll) -> bool:
         """Wait for the network for a moment and serve it; return whether the connection still stands."""
         sock = client.socket()
         if sock is None:
             return False
         number = sock.fileno()
         poller.register(number, self._wanted() | (select.POLLOUT if client.want_write() else 0))
-        ready = dict(poller.poll(_TURN_MS))
+        ahead = client.holds_bytes and not self._is_full
+        ready = dict(poller.poll(0 if ahead else _TURN_MS))
         poller.unregister(number)
         if self._wake_r.fileno() in ready:
             with contextlib.suppress(BlockingIOError):
                 self._wake_r.recv(65_536)
-        if ready.get(number, 0) & ~select.POLLOUT:
+        if ahead or ready.get(number, 0) & ~select.POLLOUT:
             self._read(client, sock)
         if client.want_write():
             client.loop_write()
@@ -272,12 +295,14 @@ class MqttSource:
             self.stats.paused += 1
         return 0 if self._is_full else select.POLLIN
 
-    def _read(self, client: mqtt.Client, sock: Any) -> None:
+    def _read(self, client: _Client, sock: Any) -> None:
         for _ in range(_PACKETS_A_TURN):
             before = self.stats.received
             client.loop_read()
-            more = isinstance(sock, ssl.SSLSocket) and client.socket() is sock and sock.pending()
-            if client.socket() is None or self._full() or (self.stats.received == before and not more):
+            if client.socket() is not sock:
+                return
+            more = client.holds_bytes or (isinstance(sock, ssl.SSLSocket) and sock.pending())
+            if self._full() or (self.stats.received == before and not more):
                 return
 
     def _full(self) -> bool:
@@ -291,9 +316,9 @@ class MqttSource:
         properties.ReceiveMaximum = _WINDOW
         return {"clean_start": False, "properties": properties}
 
-    def _make_client(self) -> mqtt.Client:
+    def _make_client(self) -> _Client:
         options: dict[str, Any] = {} if self._version == mqtt.MQTTv5 else {"clean_session": False}
-        client = mqtt.Client(
+        client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id=f"qw_{self._broker.name}",
             protocol=self._version,

@@ -23,8 +23,7 @@ class StoreProxy:
         self.troubled = 0
         """Requests that met trouble."""
         self._stop = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self, where.hostname, where.port))
-        self._server.daemon_threads = True
+        self._server = _QuietServer(("127.0.0.1", 0), _handler(self, where.hostname, where.port))
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True)
         self._thread.start()
@@ -39,6 +38,13 @@ class StoreProxy:
         """Wait until the trouble is over."""
         while self.mode == mode and not self._stop.wait(0.05):
             pass
+
+
+class _QuietServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: a client that is killed breaks its connection."""
 
 
 def _handler(proxy: StoreProxy, host: str | None, port: int | None) -> type[BaseHTTPRequestHandler]:
