@@ -12,22 +12,30 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from api.problems import ApiProblem, not_found
+from store.registry.tokens import Scope
 from store.registry.users import ROLES, Role
 
-Refusal = Literal["login_required", "not_allowed", "no_such_site"]
+Refusal = Literal["login_required", "not_allowed", "people_only", "scope_missing", "no_such_site"]
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may call an operation: ``roles`` of those logged in, or anybody at all where it is ``public``."""
+    """Who may call an operation: ``roles`` of those logged in, or anybody at all where it is ``public``.
+
+    A program's token needs ``scope`` too; where that is ``None`` the operation is for people alone.
+    """
 
     roles: frozenset[Role] = frozenset()
+    scope: Scope | None = None
     public: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who asks. ``sites`` are what they may see, ``None`` for every site."""
+    """Who asks. ``sites`` are what they may see, ``None`` for every site.
+
+    ``scopes`` are those of a program's token, ``None`` for a person with a session.
+    """
 
     user_id: int
     name: str
@@ -36,27 +44,43 @@ class Identity:
     sites: frozenset[str] | None
     csrf_token: str
     token: str
+    scopes: frozenset[str] | None = None
 
     def may_see(self, site: str) -> bool:
         """Whether the user may see a site."""
         return self.sites is None or site in self.sites
 
 
-ADMINS: Final = Access(frozenset({"admin"}))
+_EVERYBODY: Final = frozenset(ROLES)
+_RESPONDERS: Final = frozenset[Role]({"admin", "bureau", "water_office", "manager"})
+_OFFICIALS: Final = frozenset[Role]({"admin", "bureau"})
+_EDITORS: Final = frozenset[Role]({"admin", "bureau", "water_office", "manager", "committee"})
+_OFFICES: Final = frozenset[Role]({"admin", "bureau", "water_office"})
+
 PUBLIC: Final = Access(public=True)
-READERS: Final = Access(frozenset(ROLES))
-RESPONDERS: Final = Access(frozenset({"admin", "bureau", "water_office", "manager"}))
-OFFICIALS: Final = Access(frozenset({"admin", "bureau"}))
+READERS: Final = Access(_EVERYBODY, "read")
+PEOPLE: Final = Access(_EVERYBODY)
+"""What people do about themselves; no token may."""
+RESPONDERS: Final = Access(_RESPONDERS, "acknowledge")
+RESPONDING_PEOPLE: Final = Access(_RESPONDERS)
+OFFICIALS: Final = Access(_OFFICIALS, "read")
+RULERS: Final = Access(_OFFICIALS, "administer")
+ADMINS: Final = Access(frozenset({"admin"}), "administer")
+EDITORS: Final = Access(_EDITORS, "administer")
+"""Who fills in a dossier."""
+OFFICES: Final = Access(_OFFICES, "administer")
+"""Who decides by which local rule a dossier is judged."""
+SCRAPERS: Final = Access(_OFFICIALS, "metrics")
 
 OPERATIONS: Final[Mapping[str, Access]] = {
     "healthz": PUBLIC,
     "readyz": PUBLIC,
     "login": PUBLIC,
     "get_session": PUBLIC,
-    "logout": READERS,
+    "logout": PEOPLE,
     "get_me": READERS,
-    "change_password": READERS,
-    "change_language": READERS,
+    "change_password": PEOPLE,
+    "change_language": PEOPLE,
     "list_sites": READERS,
     "get_site": READERS,
     "list_devices": READERS,
@@ -66,28 +90,48 @@ OPERATIONS: Final[Mapping[str, Access]] = {
     "get_noise_seconds": READERS,
     "get_noise_hours": READERS,
     "get_noise_days": READERS,
+    "get_noise_day": READERS,
+    "list_exclusions": READERS,
+    "add_exclusion": RULERS,
+    "revoke_exclusion": RULERS,
+    "list_checks": READERS,
+    "get_check": READERS,
+    "add_check": RESPONDERS,
     "get_noise_trend": READERS,
     "get_noise_profile": READERS,
     "get_noise_spectrum": READERS,
     "get_water_today": READERS,
     "get_water_hours": READERS,
     "get_water_days": READERS,
+    "get_water_account": READERS,
+    "get_household_account": READERS,
+    "get_water_balance": READERS,
+    "compute_leakage_rate": READERS,
+    "get_judging": READERS,
+    "change_judging": OFFICES,
     "list_events": READERS,
+    "export_range": READERS,
     "list_alerts": READERS,
     "get_alert": READERS,
     "acknowledge_alert": RESPONDERS,
     "get_linked_alert": PUBLIC,
     "acknowledge_linked_alert": PUBLIC,
-    "get_notify_prefs": RESPONDERS,
-    "change_notify_prefs": RESPONDERS,
+    "get_notify_prefs": RESPONDING_PEOPLE,
+    "change_notify_prefs": RESPONDING_PEOPLE,
     "stream_live": READERS,
-    "list_contacts": READERS,
-    "add_contact": RESPONDERS,
-    "remove_contact": RESPONDERS,
-    "try_contact": RESPONDERS,
+    "list_contacts": PEOPLE,
+    "list_tokens": PEOPLE,
+    "add_token": PEOPLE,
+    "remove_token": PEOPLE,
+    "get_metrics": SCRAPERS,
+    "add_contact": RESPONDING_PEOPLE,
+    "remove_contact": RESPONDING_PEOPLE,
+    "try_contact": RESPONDING_PEOPLE,
     "list_rules": READERS,
     "get_rule_history": READERS,
-    "change_rule_of_site": OFFICIALS,
+    "change_rule_of_site": RULERS,
+    "add_rule_of_site": RULERS,
+    "try_rule_of_site": RULERS,
     "list_silences": READERS,
     "add_silence": RESPONDERS,
     "lift_silence": RESPONDERS,
@@ -104,9 +148,33 @@ OPERATIONS: Final[Mapping[str, Access]] = {
     "add_meter": ADMINS,
     "change_meter": ADMINS,
     "list_limits": READERS,
+    "list_presets": READERS,
     "list_quarantine": OFFICIALS,
     "count_quarantine": OFFICIALS,
     "list_audit": OFFICIALS,
+    "list_dossier_programmes": READERS,
+    "get_dossier": READERS,
+    "list_dossier_versions": READERS,
+    "freeze_dossier": EDITORS,
+    "get_dossier_version": READERS,
+    "compare_dossier_versions": READERS,
+    "get_dossier_profile": READERS,
+    "change_dossier_profile": EDITORS,
+    "change_local_rule": OFFICES,
+    "list_dossier_entries": READERS,
+    "add_dossier_entry": EDITORS,
+    "change_dossier_entry": EDITORS,
+    "remove_dossier_entry": EDITORS,
+    "list_dossier_attachments": READERS,
+    "add_dossier_attachment": EDITORS,
+    "get_dossier_attachment": READERS,
+    "remove_dossier_attachment": EDITORS,
+    "list_surveys": READERS,
+    "open_survey": EDITORS,
+    "close_survey": EDITORS,
+    "get_survey_qr": READERS,
+    "get_linked_survey": PUBLIC,
+    "answer_linked_survey": PUBLIC,
     "get_openapi": READERS,
 }
 
@@ -119,6 +187,10 @@ def decide(access: Access | None, who: Identity | None, site: str | None) -> Ref
         return "login_required"
     if access is None or who.role not in access.roles:
         return "not_allowed"
+    if who.scopes is not None and access.scope is None:
+        return "people_only"
+    if who.scopes is not None and access.scope not in who.scopes:
+        return "scope_missing"
     if site is not None and not who.may_see(site):
         return "no_such_site"
     return None
@@ -128,8 +200,15 @@ def refuse(refusal: Refusal, *, site: str | None = None, role: str = "") -> ApiP
     """Return the answer to a refused operation."""
     match refusal:
         case "login_required":
-            return ApiProblem(401, "login_required", "log in first")
+            return ApiProblem(
+                401, "login_required", "log in first, or send a token that is in force",
+                headers={"WWW-Authenticate": "Bearer"},
+            )  # fmt: skip
         case "not_allowed":
             return ApiProblem(403, "not_allowed", f"the role {role!r} may not do this")
+        case "people_only":
+            return ApiProblem(403, "people_only", "this is for people who log in, not for a program's token")
+        case "scope_missing":
+            return ApiProblem(403, "scope_missing", "this token's scopes do not go so far")
         case "no_such_site":
             return not_found(f"site {site!r}")

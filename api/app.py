@@ -16,30 +16,51 @@ from api.cache import TimedCache
 from api.context import ApiContext
 from api.guard import CSRF_HEADER, Who, guard
 from api.headers import BodyLimit, SecurityHeaders
+from api.metrics import MeasureRequests, ServerMetrics
 from api.pages import Pages
 from api.present import PresentBoard
+from api.ratelimit import RateLimit
 from api.routes import (
     alerts,
+    checks,
     contacts,
+    dossier_files,
+    dossier_registers,
+    dossier_surveys,
+    dossiers,
+    exclusions,
+    exports,
     health,
+    judging,
     live,
+    metrics,
     noise,
+    noise_day,
     patterns,
+    presets,
     provisioning,
     records,
     rules,
     session,
     sites,
+    tokens,
     users,
     water,
+    water_account,
 )
 from api.throttle import LoginThrottle
 from api.version import VERSION
+from store.registry.dossier_files import MOST_BYTES
 
 _MOST_BODY: Final = 256 << 10
+_LARGER_BODIES: Final = ((r"/api/v1/sites/[^/]+/dossier/attachments", MOST_BYTES),)
+"""Paths to which files are sent, and how large these may be."""
 _PREFIX: Final = "/api/v1"
 _VERSIONED: Final = (
-    session, contacts, sites, provisioning, noise, patterns, water, alerts, rules, live, records, users,
+    judging, noise_day, exclusions, checks, water_account, presets,
+    dossiers, dossier_registers, dossier_files, dossier_surveys,
+    session, contacts, tokens, sites, provisioning, noise, patterns, water, exports, alerts, rules, live, records,
+    users,
 )  # fmt: skip
 _DESCRIPTION: Final = f"""
 How quiet residential quarters are and how carefully they use water.
@@ -65,17 +86,21 @@ def create_app(context: ApiContext) -> FastAPI:
     app.state.context = context
     app.state.throttle = LoginThrottle()
     app.state.present = PresentBoard(context.series)
+    app.state.rates = RateLimit()
+    app.state.metrics = ServerMetrics(context)
     app.state.sites = TimedCache(1.0)
     app.state.days = TimedCache(20.0, most=200)
     app.state.trends = TimedCache(30.0)
     app.state.water = TimedCache(10.0)
+    app.state.dossiers = TimedCache(60.0, most=100)
     problems.install(app)
     app.include_router(_api())
     document = problems.document(app.openapi())
     app.openapi = lambda: document
     _add_pages(app, Pages())
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
-    app.add_middleware(BodyLimit, most_bytes=_MOST_BODY)
+    app.add_middleware(MeasureRequests, metrics=app.state.metrics)
+    app.add_middleware(BodyLimit, most_bytes=_MOST_BODY, larger=_LARGER_BODIES)
     app.add_middleware(SecurityHeaders, secure=context.config.cookie_secure)
     _demand_access_table(app)
     return app
@@ -84,6 +109,7 @@ def create_app(context: ApiContext) -> FastAPI:
 def _api() -> APIRouter:
     guarded = APIRouter(dependencies=[Depends(guard)])
     guarded.include_router(health.router)
+    guarded.include_router(metrics.router)
     versioned = APIRouter(prefix=_PREFIX)
     for module in _VERSIONED:
         versioned.include_router(module.router)
@@ -109,6 +135,9 @@ def _add_pages(app: FastAPI, pages: Pages) -> None:
     async def linked_alert(request: Request) -> Response:
         return pages.root(request, "ack.html")
 
+    async def survey(request: Request) -> Response:
+        return pages.root(request, "survey.html")
+
     async def root_file(request: Request) -> Response:
         return pages.root(request, request.url.path.removeprefix("/"))
 
@@ -117,6 +146,7 @@ def _add_pages(app: FastAPI, pages: Pages) -> None:
 
     app.router.add_route("/", page)
     app.router.add_route("/ack/{token}", linked_alert)
+    app.router.add_route("/survey/{token}", survey)
     app.router.add_route("/sw.js", root_file)
     app.router.add_route("/manifest.webmanifest", root_file)
     app.router.add_route("/assets/{digest}/{name:path}", asset)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from api.live_hub import LiveHub
+from api.ratelimit import ADDRESS_RATE, USER_RATE, Rate
 from contract.clock import Clock, SystemClock
 from store.registry.database import Registry
 from store.series.interface import SeriesStore
@@ -18,10 +20,13 @@ class ApiConfig:
 
     ``base_url`` is the address that people use, such as ``https://quietwater.example``; where it is ``https``, the
     session's cookie is marked Secure. ``demo`` tells the page to say that its data are a demonstration.
+    ``user_rate`` bounds the requests of one user, ``address_rate`` those of one address without a login.
     """
 
     base_url: str = ""
     demo: bool = False
+    user_rate: Rate = USER_RATE
+    address_rate: Rate = ADDRESS_RATE
 
     @property
     def cookie_secure(self) -> bool:
@@ -44,7 +49,9 @@ class ApiContext:
     """Everything that the API works with.
 
     ``clock`` is the time of the data, ``wall`` that of logins and of the audit log (a demo's clock runs faster).
+    ``files`` is the folder that attachments are kept in; without one there can be none.
     ``ready`` holds a probe for each further part that must work for ``/readyz`` to say yes; probes must not block.
+    ``metrics`` gives the counts of each further part for ``/metrics``, as ``quietwater_<part>_<name>``.
     """
 
     series: SeriesStore
@@ -53,4 +60,6 @@ class ApiContext:
     live: LiveHub
     config: ApiConfig = field(default_factory=ApiConfig)
     wall: Clock = field(default_factory=SystemClock)
+    files: Path | None = None
     ready: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
+    metrics: Mapping[str, Callable[[], Mapping[str, float]]] = field(default_factory=dict)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hmac
+import math
+import time
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
@@ -11,7 +13,9 @@ from fastapi import Depends, Request
 from api.access import OPERATIONS, Identity, decide, refuse
 from api.context import ApiContext
 from api.problems import ApiProblem
+from api.ratelimit import RateLimit
 from store.registry.models import LoginSession
+from store.registry.tokens import find_token, note_use, wants_note
 from store.registry.users import find_session, renew_session, role_of, visible_sites, wants_renewal
 
 CSRF_HEADER: Final = "X-CSRF-Token"
@@ -34,18 +38,42 @@ def guard(request: Request, context: Context) -> Identity | None:
     access = OPERATIONS.get(operation)
     if request.method not in _SAFE:
         _demand_same_origin(request, context)
-    who = identify(request.cookies.get(context.config.cookie_name), context)
+    who = _who_asks(request, context)
+    _demand_rate(request, who, context)
     for site in _sites_named(request):
         refusal = decide(access, who, site)
         if refusal:
             raise refuse(refusal, site=site, role=who.role if who else "")
-    if who and access and not access.public and request.method not in _SAFE:
+    changes = request.method not in _SAFE and access is not None and not access.public
+    if who and who.scopes is None and changes:
         _demand_csrf(request, who)
     return who
 
 
 Visitor = Annotated[Identity | None, Depends(guard)]
 """Parameter of a public endpoint: who asks, if they are logged in."""
+
+
+def _who_asks(request: Request, context: ApiContext) -> Identity | None:
+    """Return the user of a program's token where there is one, else that of the session's cookie."""
+    kind, _, text = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer":
+        return identify_program(text.strip(), context)
+    return identify(request.cookies.get(context.config.cookie_name), context)
+
+
+def _demand_rate(request: Request, who: Identity | None, context: ApiContext) -> None:
+    limit = request.app.state.rates
+    assert isinstance(limit, RateLimit)
+    address = request.client.host if request.client else "?"
+    key = ("user", str(who.user_id)) if who else ("address", address)
+    rate = context.config.user_rate if who else context.config.address_rate
+    wait_s = limit.take(key, rate, time.monotonic())
+    if wait_s > 0.0:
+        raise ApiProblem(
+            429, "too_many_requests", "too many requests; slow down",
+            headers={"Retry-After": str(math.ceil(wait_s))},
+        )  # fmt: skip
 
 
 def _sites_named(request: Request) -> list[str | None]:
@@ -78,6 +106,35 @@ def identify(token: str | None, context: ApiContext) -> Identity | None:
         with context.registry.session() as session:
             renew_session(session, token, now)
     return who
+
+
+def identify_program(text: str, context: ApiContext) -> Identity | None:
+    """Return the user as whom a program's token acts, with its scopes."""
+    now = context.wall.now()
+    with context.registry.reader() as session:
+        row = find_token(session, text, now)
+        if row is None:
+            return None
+        user, number, note = row.user, row.id, wants_note(row, now)
+        who = Identity(
+            user.id,
+            user.name,
+            role_of(user),
+            user.language,
+            visible_sites(user),
+            "",
+            text,
+            frozenset(row.scopes),
+        )
+    if note:
+        with context.registry.session() as session:
+            note_use(session, number, now)
+    return who
+
+
+def identify_again(who: Identity, context: ApiContext) -> Identity | None:
+    """Return who a stream's holder is now, by the same proof as at its beginning."""
+    return identify(who.token, context) if who.scopes is None else identify_program(who.token, context)
 
 
 def _identity(row: LoginSession, token: str) -> Identity:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final, Protocol
 
 import structlog
@@ -31,6 +32,8 @@ from store.series.interface import SeriesStore, StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
+LATE: Final = timedelta(minutes=2)
+"""A minute's row comes after its minute; what is older than this was kept back by an outage."""
 _RETRY_FIRST_S: Final = 0.5
 _RETRY_MOST_S: Final = 15.0
 _IDLE_S: Final = 0.2
@@ -60,7 +63,10 @@ class PipelineStats:
     """Counts since the start."""
 
     messages: int = 0
+    readings_in: int = 0
     readings_stored: int = 0
+    readings_late: int = 0
+    """Stored more than ``LATE`` after their time: the backlog of an outage."""
     quarantined: int = 0
     statuses: int = 0
     batches: int = 0
@@ -210,6 +216,9 @@ class Pipeline:
     def _count(self, batch: Batch) -> None:
         self.stats.batches += 1
         self.stats.messages += len(batch.arrivals)
+        self.stats.readings_in += len(batch.entries) + len(batch.rejected)
         self.stats.readings_stored += len(batch.entries) - len(batch.refused_by_store)
+        late = LATE * max(1.0, self._clock.speed)
+        self.stats.readings_late += sum(one.received_at - one.reading.t > late for one in batch.entries)
         self.stats.quarantined += len(batch.rejected)
         self.stats.statuses += len(batch.statuses)

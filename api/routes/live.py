@@ -13,7 +13,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from api.access import Identity
 from api.context import ApiContext
-from api.guard import Context, Who, identify
+from api.guard import Context, Who, identify_again
 from api.live_hub import Subscription, TooManyClients, frame
 from api.problems import ApiProblem, documented, not_found
 from api.routes.session import clock_out
@@ -86,8 +86,8 @@ async def _frames(context: ApiContext, who: Identity, page: Subscription) -> Asy
 
 
 def _still_valid(context: ApiContext, who: Identity) -> bool:
-    now = identify(who.token, context)
-    return now is not None and now.sites == who.sites and now.role == who.role
+    now = identify_again(who, context)
+    return now is not None and (now.sites, now.role, now.scopes) == (who.sites, who.role, who.scopes)
 
 
 def _exists(context: ApiContext, site: str) -> bool:

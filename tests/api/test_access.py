@@ -20,6 +20,7 @@ OFFICIALS_ONLY = {
     "list_audit",
     "change_rule_of_site",
     "get_site_settings",
+    "get_metrics",
 }
 ADMINS_ONLY = {
     "list_users", "add_user", "change_user", "renew_password", "add_site", "change_site", "add_device", "change_device",
@@ -28,6 +29,8 @@ ADMINS_ONLY = {
 VALUES = {
     "site": seeding.OWN_SITE, "device": "dong-men", "alert_id": "2", "meter": "zong-biao", "name": "viewer",
     "rule_id": "1", "silence_id": "999", "contact_id": "999", "token": "no-such-token",
+    "token_id": "999", "exclusion_id": "999", "check_id": "999",
+    "kind": "hours",
 }  # fmt: skip
 BODIES = {
     "login": {"name": "viewer", "password": "not-the-password"},
@@ -41,6 +44,20 @@ BODIES = {
         "site": seeding.OWN_SITE, "reason": "works",
         "starts_at": "2026-03-02T14:00:00Z", "ends_at": "2026-03-02T15:00:00Z",
     },
+    "add_token": {"name": "city screen"},
+    "add_rule_of_site": {"site": seeding.OWN_SITE, "kind": "noise_window"},
+    "try_rule_of_site": {"site": seeding.OWN_SITE, "kind": "noise_window", "days": 1},
+    "add_exclusion": {"reason": "rain", "starts_at": "2026-03-02T12:00:00Z", "ends_at": "2026-03-02T13:00:00Z"},
+    "add_check": {
+        "device": "dong-men", "suspect": "a fan", "standard": "gb22337", "zone_class": "1",
+        "on": [{"start": "2026-03-02T10:00:00Z", "end": "2026-03-02T10:05:00Z"}],
+        "off": [{"start": "2026-03-02T11:00:00Z", "end": "2026-03-02T11:05:00Z"}],
+    },
+    "compute_leakage_rate": {
+        "supplied_m3": 1e8, "registered_m3": 8.2e7, "household_share": 0.5, "pipe_km": 800, "outlet_pressure_mpa": 0.4,
+        "frost_depth_m": 0,
+    },
+    "change_judging": {},
     "add_user": {"name": "zhao", "role": "viewer"},
     "change_user": {"language": "en"},
     "add_site": {"name": "new-site", "label_zh": "新", "label_en": "New"},

@@ -298,3 +298,10 @@ def test_a_message_that_cannot_be_judged_is_quarantined(stage, monkeypatch):
     assert store.count("noise") == 1
     with registry.reader() as session:
         assert counts(session)["internal_error"] == 1
+
+
+def test_what_an_outage_kept_back_is_counted_as_late(stage):
+    _source, _store, _registry, pipeline = stage
+    pipeline.process([arrival(1, [noise(3599), noise(3479), noise(0), noise(3598, laeq_db="x")])])
+    stats = pipeline.stats
+    assert (stats.readings_in, stats.readings_stored, stats.readings_late, stats.quarantined) == (4, 3, 2, 1)

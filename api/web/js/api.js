@@ -39,6 +39,11 @@ export function get(path, query = {}, signal = undefined) {
   return request("GET", path + search, undefined, signal);
 }
 
+/** The address of a file to download. */
+export function fileAddress(path, query) {
+  return `${BASE}${path}?${new URLSearchParams(query)}`;
+}
+
 /** Send a change. */
 export function send(method, path, body = undefined, signal = undefined) {
   return request(method, path, body, signal);

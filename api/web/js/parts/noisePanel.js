@@ -1,6 +1,6 @@
 // Noise of a quarter: its devices now, and the course of one of them.
 
-import { get } from "../api.js";
+import { fileAddress, get } from "../api.js";
 import { clockSpeed, now, refreshMs } from "../clock.js";
 import { every, fill, h, setText } from "../dom.js";
 import { level, moment, percent } from "../format.js";
@@ -139,9 +139,17 @@ function showCourse(place, state) {
     h("div", { class: "course-head" },
       h("h3", {}, t("noise.course", { device: label(one.label) }), " ", one.indicative && indicativeMark()),
       h("div", { class: "choices", role: "group", "aria-label": t("noise.range") }, ranges)),
-    h("div", { class: "chart-place" }, canvas, loading(1, "chart")), told, hours);
+    h("div", { class: "chart-place" }, canvas, loading(1, "chart")), told, hours, downloads(state));
   rewrite(path("site", state.site.name, "noise", state.device, state.fixed?.name ?? state.range), path("site", state.site.name));
   draw({ place, canvas, told, hours, state, signal: mine.signal });
+}
+
+/** Links to the data of the chosen range as files. */
+function downloads(state) {
+  const { start, end } = rangeOf(state);
+  const query = { site: state.site.name, source: state.device, start: start.toISOString(), end: end.toISOString() };
+  const link = (table) => h("a", { href: fileAddress(`/exports/${table}`, query), download: "", data: { testid: `download-${table}` } }, t(`download.${table}`));
+  return h("p", { class: "downloads" }, t("download.title"), " ", link("hours"), " · ", link("seconds"));
 }
 
 async function draw({ canvas, told, hours, state, signal }) {

@@ -1,6 +1,6 @@
 // Water of a quarter: today against yesterday, the hours of the day, and every meter.
 
-import { get } from "../api.js";
+import { fileAddress, get } from "../api.js";
 import { now, refreshMs } from "../clock.js";
 import { every, fill, h, setText } from "../dom.js";
 import { change, moment, volume } from "../format.js";
@@ -19,8 +19,9 @@ export function waterPanel(site, { signal }) {
   const canvas = h("div", { class: "chart chart-water", role: "img", "aria-label": t("water.hours", { name: t("water.quarter") }), data: { testid: "water-chart" } });
   const title = h("h3", {});
   const meters = h("div", { class: "meters" });
+  const files = h("p", { class: "downloads" });
   const node = h("div", { class: "water" },
-    h("div", { class: "water-left" }, total, title, h("div", { class: "chart-place" }, canvas)), meters);
+    h("div", { class: "water-left" }, total, title, h("div", { class: "chart-place" }, canvas), files), meters);
   const hours = hoursChart(canvas, title, state);
   const load = async () => {
     try {
@@ -35,6 +36,7 @@ export function waterPanel(site, { signal }) {
       return;
     }
     fill(total, totalOf(answer));
+    fill(files, t("download.title"), " ", h("a", { href: fileAddress("/exports/water-hours", { site: site.name, start: answer.yesterday_start, end: answer.now }), download: "", data: { testid: "download-water" } }, t("download.water")));
     showMeters(meters, state, (name) => {
       state.meter = name;
       hours.load();

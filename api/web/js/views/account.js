@@ -5,6 +5,7 @@ import { h, setText } from "../dom.js";
 import { t } from "../i18n.js";
 import { contacts, notifyPrefs } from "../parts/contacts.js";
 import { toast } from "../parts/states.js";
+import { tokens } from "../parts/tokens.js";
 import { take, user } from "../session.js";
 
 /** The account page. */
@@ -19,6 +20,7 @@ export function account({ signal }) {
         h("div", {}, h("dt", {}, t("account.version")), h("dd", {}, user().version))),
       user().role !== "viewer" && h("section", {}, h("h2", {}, t("contacts.title")), h("p", { class: "lead" }, t("contacts.lead")), contacts(signal),
         h("h2", {}, t("notify.title")), notifyPrefs(signal)),
+      h("section", {}, h("h2", {}, t("tokens.title")), h("p", { class: "lead" }, t("tokens.lead")), tokens(signal)),
       passwordForm()),
   };
 }
