@@ -1,0 +1,1 @@
+"""What reports say: facts of a quarter or of all quarters, built into one tree that renderers take."""
