@@ -74,6 +74,14 @@ class Connection:
         finally:
             self._inner.unregister("batch")
 
+    def columns_with(self, batch: Columns, sql: str, params: Params = ()) -> dict[str, np.ndarray]:
+        """Run a query that reads the table ``batch`` and return its columns."""
+        self._inner.register("batch", dict(batch))
+        try:
+            return self.columns(sql, params)
+        finally:
+            self._inner.unregister("batch")
+
 
 class DuckDbFile:
     """Opens the file and lends connections. Methods may be called from any thread.

@@ -13,7 +13,7 @@ import numpy as np
 
 from store.series.duckdb_file import Connection
 from store.series.duckdb_values import rounded, utc
-from store.series.interface import NoiseHour, WaterHour
+from store.series.interface import NoiseHour, PeriodTable, WaterHour
 from store.series.memory import Sources
 from store.series.packed_histogram import PackedBins, PackedCounts, pack
 
@@ -82,6 +82,45 @@ def read_water(
     return list(map(WaterHour, *_names_and_times(table, sources), *values))
 
 
+_PERIODS: Final = """
+SELECT h.source, b.period,
+    10 * log10(sum(pow(10, laeq_db::DOUBLE / 10) * valid_s) FILTER (counts) / sum(valid_s) FILTER (counts)) AS laeq_db,
+    max(lafmax_db) AS lafmax_db, count(*) FILTER (counts) AS counted
+FROM (SELECT source, t_s, laeq_db, lafmax_db, valid_s, laeq_db IS NOT NULL AND valid_share >= $share AS counts
+    FROM noise_hour WHERE measured_s > 0 AND t_s >= $start AND t_s < $end {chosen}) h
+JOIN batch b ON b.t_s = h.t_s GROUP BY ALL"""
+
+
+def read_periods(
+    connection: Connection, sources: Sources, periods: Sequence[tuple[int, int]], numbers: Sequence[int] | None,
+    hour_share: float,
+) -> PeriodTable:  # fmt: skip
+    """Return levels over periods, given as seconds since 1970; an hour belongs to the period that it begins in."""
+    hours = [np.arange(-(-start // 3600) * 3600, end, 3600) for start, end in periods]
+    batch = {
+        "t_s": np.concatenate([*hours, np.zeros(0, dtype=np.int64)]).astype(np.int64),
+        "period": np.repeat(np.arange(len(hours), dtype=np.int32), [len(one) for one in hours]),
+    }
+    if not len(batch["t_s"]):
+        return PeriodTable([], [], [], [], [], [])
+    found = connection.columns_with(
+        batch, _PERIODS.format(chosen=_chosen(numbers)),
+        {"start": int(batch["t_s"].min()), "end": int(batch["t_s"].max()) + 1, "share": hour_share},
+    )  # fmt: skip
+    # Numbers of sources follow their first appearance, not their names.
+    rank = np.argsort(np.argsort([f"{site} {name}" for site, name in sources.names]))
+    order = np.lexsort((found["period"], rank[found["source"]]))
+    columns = {key: column[order] for key, column in found.items()}
+    names = [sources.names[number] for number in columns["source"].tolist()]
+    laeq_db, lafmax_db = (
+        np.ma.filled(columns[key].astype(np.float64), np.nan).tolist() for key in ("laeq_db", "lafmax_db")
+    )
+    return PeriodTable(
+        site=[site for site, _ in names], source=[name for _, name in names], period=columns["period"].tolist(),
+        laeq_db=laeq_db, lafmax_db=lafmax_db, counted=columns["counted"].tolist(),
+    )  # fmt: skip
+
+
 def _names_and_times(
     table: dict[str, np.ndarray], sources: Sources
 ) -> tuple[list[str], list[str], list[datetime]]:
@@ -93,15 +132,18 @@ def _read(
     connection: Connection, table: str, columns: Sequence[str], start_s: int, end_s: int,
     numbers: Sequence[int] | None,
 ) -> dict[str, np.ndarray]:  # fmt: skip
-    chosen = "" if numbers is None else f"AND source IN ({', '.join(map(str, numbers or [-1]))})"
     found = connection.columns(
         f"SELECT source, t_s, revision, {', '.join(columns)} FROM {table} "
-        f"WHERE t_s >= $start AND t_s < $end {chosen}",
+        f"WHERE t_s >= $start AND t_s < $end {_chosen(numbers)}",
         {"start": start_s, "end": end_s},
     )
     # Sorted here: DuckDB would carry every row's histogram through its own sort.
     order = np.lexsort((found["source"], found["t_s"]))
     return {key: column[order] for key, column in found.items()}
+
+
+def _chosen(numbers: Sequence[int] | None) -> str:
+    return "" if numbers is None else f"AND source IN ({', '.join(map(str, numbers or [-1]))})"
 
 
 def _replace(

@@ -23,6 +23,7 @@ from store.series.interface import (
     LevelPoint,
     NoiseHour,
     NoiseWindow,
+    PeriodTable,
     SecondsTable,
     SpectrumMinute,
     WaterHour,
@@ -255,6 +256,17 @@ class DuckDbStore:
             numbers = memory.sources.select(site, source)
         with self._file.read() as connection:
             return duckdb_rollups.read_noise(connection, memory.sources, start_s, end_s, numbers)
+
+    def noise_periods(
+        self, periods: Sequence[tuple[datetime, datetime]], *, hour_share: float, site: str | None = None
+    ) -> PeriodTable:
+        """Return levels over periods of whole hours from the hour rows, sorted by site, source and period."""
+        spans = [_range_s(start, end) for start, end in periods]
+        memory = self._known()
+        with memory.lock:
+            numbers = memory.sources.select(site)
+        with self._file.read() as connection:
+            return duckdb_rollups.read_periods(connection, memory.sources, spans, numbers, hour_share)
 
     def water_rollups(
         self, start: datetime, end: datetime, *, site: str | None = None, source: str | None = None

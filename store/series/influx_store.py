@@ -26,12 +26,14 @@ from store.series.interface import (
     LevelPoint,
     NoiseHour,
     NoiseWindow,
+    PeriodTable,
     SecondsTable,
     SpectrumMinute,
     WaterHour,
     WaterPoint,
     WriteReport,
 )
+from store.series.periods import period_table
 
 _SOURCES_FOR_NS: Final = 60 * S
 _LINES_AT_A_TIME: Final = 2_000
@@ -206,6 +208,12 @@ class InfluxStore:
     ) -> list[NoiseHour]:
         """Return the stored hour rows of a range, the highest revision of each, ascending in time."""
         return influx_rollups.noise(self._http, *span(start, end), site, source)
+
+    def noise_periods(
+        self, periods: Sequence[tuple[datetime, datetime]], *, hour_share: float, site: str | None = None
+    ) -> PeriodTable:
+        """Return levels over periods of whole hours from the hour rows, sorted by site, source and period."""
+        return period_table(self.noise_rollups, periods, hour_share, site)
 
     def water_rollups(
         self, start: datetime, end: datetime, *, site: str | None = None, source: str | None = None

@@ -101,6 +101,22 @@ class NoiseHour:
 
 
 @dataclass(frozen=True, slots=True)
+class PeriodTable:
+    """Noise of many sources over given periods, from their hour rows, in columns of one length.
+
+    A row is a source and a period (its index in what was asked) in which something was measured. ``laeq_db`` is the
+    energy mean over the valid time of the ``counted`` hours, NaN without any; ``lafmax_db`` is over all valid time.
+    """
+
+    site: Sequence[str]
+    source: Sequence[str]
+    period: Sequence[int]
+    laeq_db: Sequence[float]
+    lafmax_db: Sequence[float]
+    counted: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
 class WaterHour:
     """One hour of one meter; ``t`` is the hour's start.
 
@@ -263,6 +279,15 @@ class SeriesStore(Protocol):
         self, start: datetime, end: datetime, *, site: str | None = None, source: str | None = None
     ) -> list[NoiseHour]:
         """Return the stored hour rows of a range, the highest revision of each, ascending in time."""
+        ...
+
+    def noise_periods(
+        self, periods: Sequence[tuple[datetime, datetime]], *, hour_share: float, site: str | None = None
+    ) -> PeriodTable:
+        """Return levels over periods of whole hours, (start, end), from the newest revision of the hour rows.
+
+        An hour counts from ``hour_share`` of valid time on. Sorted by site, source and period.
+        """
         ...
 
     def water_rollups(

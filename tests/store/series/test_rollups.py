@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from store.series.interface import DirtyHour, NoiseHour, SeriesStore, WaterHour
@@ -182,3 +183,27 @@ def test_what_is_rolled_up_equals_what_is_computed(store: SeriesStore) -> None:
     assert [(w.t, w.readings) for w in store.water_rollups(T0, T0 + DAY)] == [
         (w.t, w.readings) for w in fresh_water
     ]
+
+
+def test_periods_are_put_together_from_hours_that_count(store: SeriesStore) -> None:
+    first, again, poor, silent = (T0 + n * HOUR for n in range(4))
+    rows = [
+        NoiseHour(SITE, DEVICE, first, 50.0, *[None] * 5, 70.0, 40.0, 1.0, 3600.0, 1.0, 3600.0, 3600),
+        NoiseHour(SITE, DEVICE, again, 60.0, *[None] * 5, 72.0, 40.0, 1.0, 2700.0, 0.75, 3600.0, 3600),
+        NoiseHour(SITE, DEVICE, poor, 90.0, *[None] * 5, 95.0, 40.0, 1.0, 360.0, 0.1, 3600.0, 3600),
+        NoiseHour(SITE, DEVICE, silent, None, *[None] * 5, None, None, None, 0.0, 0.0, 0.0, 0),
+        NoiseHour("lake", "a", first, 40.0, *[None] * 5, 50.0, 30.0, 1.0, 3600.0, 1.0, 3600.0, 3600),
+        NoiseHour(SITE, "a-roof", silent, 45.0, *[None] * 5, 50.0, 30.0, 1.0, 60.0, 0.02, 60.0, 60),
+    ]
+    store.write_rollups(rows[1:], [])
+    store.write_rollups(rows[:1], [])
+    periods = [(first, poor + HOUR), (silent, silent + HOUR), (first, first)]
+    table = store.noise_periods(periods, hour_share=0.75)
+    assert list(zip(table.site, table.source, table.period, table.counted, strict=True)) == [
+        (SITE, "a-roof", 1, 0), (SITE, DEVICE, 0, 2), ("lake", "a", 0, 1),
+    ]  # fmt: skip
+    mean = 10 * np.log10((1e5 * 3600 + 1e6 * 2700) / 6300)
+    assert table.laeq_db == pytest.approx([np.nan, mean, 40.0], abs=1e-3, nan_ok=True)
+    assert table.lafmax_db == pytest.approx([50.0, 95.0, 50.0], abs=1e-3)
+    assert list(store.noise_periods(periods, hour_share=0.75, site="lake").site) == ["lake"]
+    assert list(store.noise_periods([], hour_share=0.75).site) == []
