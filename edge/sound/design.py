@@ -4,8 +4,8 @@ The analogue weightings have real poles at f1 (twice), f2, f3 and f4 (twice). Th
 as exp(-2*pi*f/fs) with zeros at 1. The double pole at f4 = 12.2 kHz lies too near to half the sampling rate for
 any such mapping, and the bilinear one is 15 dB wrong at 20 kHz; two free biquads stand in for it and for what the
 low part lacks. Their power response is a rational function of x = cos(2*pi*f/fs), of degree 4 over degree 4, and is
-fitted to the analytic curve so that the largest relative error over the band is as small as can be (minimax,
-Lawson's weights over a linearised least-squares problem). The biquads are its minimum-phase factors.
+fitted to the analytic curve so that the largest relative error over the band is as small as can be (minimax, by the
+differential correction of Cheney and Loeb: one linear programme a round). The biquads are its minimum-phase factors.
 """
 
 from __future__ import annotations
@@ -23,10 +23,18 @@ SHIPPED_RATES: Final = (16_000, 22_050, 32_000, 44_100, 48_000, 96_000)
 """Sampling rates whose coefficients are shipped as data."""
 DATA: Final = Path(__file__).with_name("weighting.json")
 
+AT_HALF_RATE_DB: Final = {("A", 48_000): -10.8}
+"""Level at exactly half the sampling rate, where no weighting is defined and the fit up to 20 kHz leaves a choice: that
+with which the reference recordings were described (docs/decisions/0005)."""
+
 _LOWEST_HZ: Final = 5.0
 _GRID: Final = 600
 _DEGREE: Final = 4
-_ROUNDS: Final = 60
+_ROUNDS: Final = 20
+_LEAST_DENOMINATOR: Final = 0.001
+"""Keeps the poles well inside the unit circle."""
+_PIN_TOLERANCE: Final = 100.0
+"""How many times larger than in the band the error at half the rate may be."""
 
 
 def highest_hz(rate_hz: int) -> float:
@@ -45,7 +53,13 @@ def design_weighting(letter: str, rate_hz: int) -> FloatArray:
     f = _grid_hz(rate_hz)
     curve = a_db(f) if letter == "A" else c_db(f)
     target = 10 ** (curve / 10) / _power(low, f, rate_hz)
-    numerator, denominator = _fit_ratio(np.cos(2 * np.pi * f / rate_hz), target)
+    tolerance = np.ones(len(f))
+    if (letter, rate_hz) in AT_HALF_RATE_DB:
+        top = np.array([rate_hz / 2])
+        pinned = 10 ** (AT_HALF_RATE_DB[letter, rate_hz] / 10) / _power(low, top, rate_hz)
+        f, target = np.append(f, top), np.append(target, pinned)
+        tolerance = np.append(tolerance, _PIN_TOLERANCE)
+    numerator, denominator = _fit_ratio(np.cos(2 * np.pi * f / rate_hz), target, tolerance)
     zeros, poles = _roots(numerator), _roots(denominator)
     if max(np.abs(zeros).max(), np.abs(poles).max()) > 0.999:
         raise RuntimeError(f"the fit of weighting {letter} at {rate_hz} Hz has no minimum-phase factor")
@@ -100,27 +114,46 @@ def _power(sections: FloatArray, f_hz: FloatArray, rate_hz: float) -> FloatArray
     return power
 
 
-def _fit_ratio(x: FloatArray, target: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return Chebyshev coefficients of N and D with N(x)/D(x) ~ target, minimax in the relative error."""
+def _fit_ratio(x: FloatArray, target: FloatArray, tolerance: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return Chebyshev coefficients of N and D with N(x)/D(x) ~ target, minimax in (relative error / tolerance)."""
     basis = chebyshev.chebvander(x, _DEGREE)
-    lawson = np.ones(len(x))
-    denominator = np.ones(len(x))
-    best: tuple[float, FloatArray, FloatArray] = (np.inf, np.empty(0), np.empty(0))
+    scaled = basis / target[:, None]
+    numerator, denominator = np.zeros(_DEGREE + 1), np.eye(_DEGREE + 1)[0]
+    numerator[0] = np.exp(np.log(target).mean())
+    error = np.max(np.abs(scaled @ numerator - 1) / tolerance)
     for _ in range(_ROUNDS):
-        weight = (np.sqrt(lawson) / (target * denominator))[:, None]
-        system = np.hstack([basis, -target[:, None] * basis]) * weight
-        *_, vt = np.linalg.svd(system, full_matrices=False)
-        n, d = vt[-1][: _DEGREE + 1], vt[-1][_DEGREE + 1 :]
-        d_values = basis @ d
-        if d_values[0] < 0:
-            n, d, d_values = -n, -d, -d_values
-        error = np.abs(basis @ n / (d_values * target) - 1)
-        if np.all(d_values > 0) and error.max() < best[0]:
-            best = (float(error.max()), n, d)
-        denominator = np.maximum(np.abs(d_values), 1e-12)
-        lawson *= error + 1e-3 * error.max()
-        lawson /= lawson.max()
-    return best[1], best[2]
+        n, d = _corrected(basis, scaled, tolerance, error, basis @ denominator)
+        smaller = np.max(np.abs(scaled @ n / (basis @ d) - 1) / tolerance)
+        if smaller >= error:
+            break
+        numerator, denominator, error = n, d, smaller
+    return numerator, denominator
+
+
+def _corrected(
+    basis: FloatArray, scaled: FloatArray, tolerance: FloatArray, error: float, denominator: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the N and D whose error is as far below the last one as a linear programme can bring it.
+
+    Unknowns are the coefficients of N and D and a margin m, made as small as can be, such that at every point
+    |N/target - D| <= tolerance * (error * D + m * last D), and D is not smaller than its floor.
+    """
+    from scipy.optimize import linprog
+
+    margin = (tolerance * denominator)[:, None]
+    above = np.hstack([scaled, -basis * (1 + tolerance * error)[:, None], -margin])
+    below = np.hstack([-scaled, basis * (1 - tolerance * error)[:, None], -margin])
+    floor = np.hstack([np.zeros_like(basis), -basis, np.zeros_like(margin)])
+    limits = np.concatenate([np.zeros(2 * len(basis)), np.full(len(basis), -_LEAST_DENOMINATOR)])
+    size = basis.shape[1]
+    found = linprog(
+        np.append(np.zeros(2 * size), 1.0), np.vstack([above, below, floor]), limits,
+        bounds=[(None, None)] * size + [(-1, 1)] * size + [(None, None)],
+        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
+    )  # fmt: skip
+    if not found.success:
+        raise RuntimeError(f"the fit of a weighting failed: {found.message}")
+    return found.x[:size], found.x[size : 2 * size]
 
 
 def _roots(coefficients: FloatArray) -> FloatArray:

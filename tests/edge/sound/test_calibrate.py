@@ -240,8 +240,8 @@ def test_the_real_calibrator_reads_94_after_its_first_half(edge_command, json_li
     room = json_lines(
         edge_command("measure", recordings / "background-room.flac", "--calibration", result, "--json").stdout
     )
-    # What it reads is the image of the offset at 24 kHz: docs/sound.md says why this number means nothing.
-    assert room[-1]["summary"]["laeq_db"] == pytest.approx(48.2, abs=0.1)
+    # Mostly the image of the offset at 24 kHz: docs/sound.md says what this number is worth.
+    assert room[-1]["summary"]["laeq_db"] == pytest.approx(48.6, abs=0.2)
 
 
 def test_the_real_calibrator_taken_apart_and_the_room_behind_it(

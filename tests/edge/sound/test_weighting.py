@@ -8,7 +8,7 @@ import pytest
 from edge.sound import design
 from edge.sound.block_filter import BlockFilter
 from edge.sound.curves import a_db, c_db, nominal_exact_hz
-from edge.sound.design import DATA, SHIPPED_RATES, design_weighting, highest_hz, response_db
+from edge.sound.design import AT_HALF_RATE_DB, DATA, SHIPPED_RATES, design_weighting, highest_hz, response_db
 from edge.sound.weighting import decimator_sections, sections
 
 CURVES = {"A": a_db, "C": c_db}
@@ -26,7 +26,14 @@ def test_curves_round_to_table_3(curve, table):
 def test_within_a_thousandth_of_a_decibel_at_48_khz(letter):
     f = np.geomspace(10, 20_000, 20_000)
     error = response_db(sections(letter, 48_000), f, 48_000) - CURVES[letter](f)
-    assert np.abs(error).max() <= 2e-5
+    assert np.abs(error).max() <= (
+        2e-5 if letter == "C" else 0.0006
+    )  # A is held at 24 kHz, which costs something
+
+
+def test_a_at_half_the_rate_is_what_the_reference_recordings_were_described_with():
+    at_half = response_db(sections("A", 48_000), np.array([24_000.0]), 48_000)[0]
+    assert at_half == pytest.approx(AT_HALF_RATE_DB["A", 48_000], abs=0.05)
 
 
 @pytest.mark.parametrize("letter", ["A", "C"])
@@ -35,7 +42,7 @@ def test_within_limits_up_to_045_fs_at_other_rates(letter, rate):
     f = np.geomspace(10, 0.45 * rate, 5000)
     error = np.abs(response_db(sections(letter, rate), f, rate) - CURVES[letter](f))
     assert error[f <= highest_hz(rate)].max() <= 0.0005
-    assert error.max() <= 0.01
+    assert error.max() <= (0.04 if (letter, rate) in AT_HALF_RATE_DB else 0.01)
 
 
 @pytest.mark.parametrize("letter", ["A", "C"])
