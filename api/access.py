@@ -68,6 +68,8 @@ RULERS: Final = Access(_OFFICIALS, "administer")
 ADMINS: Final = Access(frozenset({"admin"}), "administer")
 EDITORS: Final = Access(_EDITORS, "administer")
 """Who fills in a dossier."""
+OVERSEERS: Final = Access(_OFFICES, "read")
+"""Who sees every quarter by their office."""
 OFFICES: Final = Access(_OFFICES, "administer")
 """Who decides by which local rule a dossier is judged."""
 SCRAPERS: Final = Access(_OFFICIALS, "metrics")
@@ -83,6 +85,8 @@ OPERATIONS: Final[Mapping[str, Access]] = {
     "change_language": PEOPLE,
     "list_sites": READERS,
     "get_site": READERS,
+    "get_city_map": READERS,
+    "list_standings": READERS,
     "list_devices": READERS,
     "list_meters": READERS,
     "get_latest": READERS,
@@ -152,6 +156,11 @@ OPERATIONS: Final[Mapping[str, Access]] = {
     "list_quarantine": OFFICIALS,
     "count_quarantine": OFFICIALS,
     "list_audit": OFFICIALS,
+    "order_report": READERS,
+    "order_city_report": OVERSEERS,
+    "list_reports": READERS,
+    "get_report": READERS,
+    "download_report": READERS,
     "list_dossier_programmes": READERS,
     "get_dossier": READERS,
     "list_dossier_versions": READERS,

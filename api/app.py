@@ -17,12 +17,15 @@ from api.context import ApiContext
 from api.guard import CSRF_HEADER, Who, guard
 from api.headers import BodyLimit, SecurityHeaders
 from api.metrics import MeasureRequests, ServerMetrics
+from api.openapi import finish
 from api.pages import Pages
 from api.present import PresentBoard
 from api.ratelimit import RateLimit
+from api.reports.build import report_desk
 from api.routes import (
     alerts,
     checks,
+    city,
     contacts,
     dossier_files,
     dossier_registers,
@@ -40,6 +43,7 @@ from api.routes import (
     presets,
     provisioning,
     records,
+    reports,
     rules,
     session,
     sites,
@@ -59,8 +63,8 @@ _PREFIX: Final = "/api/v1"
 _VERSIONED: Final = (
     judging, noise_day, exclusions, checks, water_account, presets,
     dossiers, dossier_registers, dossier_files, dossier_surveys,
-    session, contacts, tokens, sites, provisioning, noise, patterns, water, exports, alerts, rules, live, records,
-    users,
+    session, contacts, tokens, sites, city, provisioning, noise, patterns, water, exports, alerts, rules, live, records,
+    reports, users,
 )  # fmt: skip
 _DESCRIPTION: Final = f"""
 How quiet residential quarters are and how carefully they use water.
@@ -89,19 +93,26 @@ def create_app(context: ApiContext) -> FastAPI:
     app.state.rates = RateLimit()
     app.state.metrics = ServerMetrics(context)
     app.state.sites = TimedCache(1.0)
+    app.state.standings = TimedCache(60.0, most=50)
     app.state.days = TimedCache(20.0, most=200)
     app.state.trends = TimedCache(30.0)
     app.state.water = TimedCache(10.0)
     app.state.dossiers = TimedCache(60.0, most=100)
+    app.state.reports = report_desk(context)
+    app.state.pdf_check = TimedCache(60.0)
     problems.install(app)
     app.include_router(_api())
-    document = problems.document(app.openapi())
+    document = finish(problems.document(app.openapi()), OPERATIONS)
     app.openapi = lambda: document
     _add_pages(app, Pages())
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
     app.add_middleware(MeasureRequests, metrics=app.state.metrics)
     app.add_middleware(BodyLimit, most_bytes=_MOST_BODY, larger=_LARGER_BODIES)
-    app.add_middleware(SecurityHeaders, secure=context.config.cookie_secure)
+    app.add_middleware(
+        SecurityHeaders,
+        secure=context.config.cookie_secure,
+        images=[one.origin for one in context.config.tiles],
+    )
     _demand_access_table(app)
     return app
 
@@ -172,3 +183,4 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         context.live.unbind()
+        await asyncio.to_thread(app.state.reports.close)

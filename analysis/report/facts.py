@@ -65,6 +65,10 @@ class SourceFacts:
     findings: tuple[Finding, ...]
     workdays: tuple[ProfileHour, ...]
     restdays: tuple[ProfileHour, ...]
+    seconds: int
+    """Seconds that are stored, from the first day's start to the last night's end."""
+    revision: int
+    """The highest revision of any of their hours."""
 
 
 @dataclass(frozen=True, slots=True)

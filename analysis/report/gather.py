@@ -138,10 +138,14 @@ def _source(
         series, clock, site, device.name, period.first, period.last, now=now, exclusions=left_out
     )
     judged = [finding for day in days for finding in findings(day, site)[2:]]
-    if not with_hours:
-        return SourceFacts(device, tuple(days), (), tuple(judged), (), ())
     start, end = clock.midnight(period.first), clock.night_bounds(period.last)[1]
-    rows = cut_hours(series, series.noise_rollups(start, end, site=site.name, source=device.name), left_out)
+    stored = series.noise_rollups(start, end, site=site.name, source=device.name)
+    since = clock.day_bounds(period.first)[0]
+    seconds = sum(row.seconds for row in stored if row.t >= since)
+    revision = max((row.revision for row in stored), default=0)
+    if not with_hours:
+        return SourceFacts(device, tuple(days), (), tuple(judged), (), (), seconds, revision)
+    rows = cut_hours(series, stored, left_out)
     within = [row for row in rows if row.t < clock.midnight(period.last + _DAY)]
     works = settings_of(site).country
     return SourceFacts(
@@ -149,6 +153,7 @@ def _source(
         findings=tuple(judged),
         workdays=tuple(day_profile(within, clock, lambda day: is_workday(day, works))),
         restdays=tuple(day_profile(within, clock, lambda day: not is_workday(day, works))),
+        seconds=seconds, revision=revision,
     )  # fmt: skip
 
 

@@ -384,6 +384,22 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "The workbook (XLSX) traces each date; here they are by the month.",
     ),
     "provenance.left_out": ("剔除的时段：{text}", "Times left out: {text}"),
+    # -- all quarters
+    "section.city": ("一、各小区", "1 All quarters"),
+    "section.city_rates": ("二、达标率", "2 Hit rates"),
+    "section.city_rules": ("三、所用限值与口径", "3 Limits and presets used"),
+    "section.city_provenance": ("四、数据溯源", "4 Where the figures come from"),
+    "city.lead": (
+        "达标率 = 达标点次 ÷ 有效点次 × 100 %，昼间、夜间分别统计；数据不足的昼夜不计入。",
+        "Hit rate: point-times within the limit, of those that are complete, day and night apart.",
+    ),
+    "city.none": ("没有小区。", "There is no quarter."),
+    "city.provenance": (
+        "“秒数”是该监测点在时段内已入库的秒；逐日数值见数值接口，逐秒数据见各小区报告的溯源表。",
+        "Seconds are those stored of the point in the period; the link returns Ld and Ln of every date, and the report "
+        "on each quarter leads on to the seconds.",
+    ),
+    "zone.all": ("全部", "all"),
     # -- page
     "page.of": ("第 {page} 页，共 {pages} 页", "page {page} of {pages}"),
 }

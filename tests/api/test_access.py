@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -13,7 +14,16 @@ from api.context import ApiContext
 from tests.api import seeding
 from tests.api.conftest import Person
 
-PUBLIC = {"healthz", "readyz", "login", "get_session", "get_linked_alert", "acknowledge_linked_alert"}
+PUBLIC = {
+    "healthz",
+    "readyz",
+    "login",
+    "get_session",
+    "get_linked_alert",
+    "acknowledge_linked_alert",
+    "get_linked_survey",
+    "answer_linked_survey",
+}
 OFFICIALS_ONLY = {
     "list_quarantine",
     "count_quarantine",
@@ -29,8 +39,9 @@ ADMINS_ONLY = {
 VALUES = {
     "site": seeding.OWN_SITE, "device": "dong-men", "alert_id": "2", "meter": "zong-biao", "name": "viewer",
     "rule_id": "1", "silence_id": "999", "contact_id": "999", "token": "no-such-token",
+    "programme": "ningjing", "number": "1", "entry_id": "999", "attachment_id": "999", "survey_id": "999", "before": "1",
     "token_id": "999", "exclusion_id": "999", "check_id": "999",
-    "kind": "hours",
+    "kind": "hours", "report_id": "0123456789abcdef",
 }  # fmt: skip
 BODIES = {
     "login": {"name": "viewer", "password": "not-the-password"},
@@ -58,6 +69,8 @@ BODIES = {
         "frost_depth_m": 0,
     },
     "change_judging": {},
+    "order_report": {"period": "no month"},
+    "order_city_report": {"period": "no month"},
     "add_user": {"name": "zhao", "role": "viewer"},
     "change_user": {"language": "en"},
     "add_site": {"name": "new-site", "label_zh": "新", "label_en": "New"},
@@ -66,6 +79,12 @@ BODIES = {
     "change_device": {"label_en": "East"},
     "add_meter": {"name": "new-meter", "device": "gateway", "label_zh": "新", "label_en": "New"},
     "change_meter": {"label_en": "Main"},
+    "answer_linked_survey": {"answers": {"overall": 5}},
+    "change_dossier_profile": {"households": 300},
+    "change_local_rule": {"overrides": {}},
+    "add_dossier_entry": {"kind": "rule", "rule_kind": "other", "title": "Rule"},
+    "change_dossier_entry": {"kind": "rule", "rule_kind": "other", "title": "Rule"},
+    "open_survey": {"topic": "noise", "closes_at": "2026-03-20T00:00:00Z"},
 }  # fmt: skip
 
 
@@ -75,13 +94,34 @@ def operations(app: FastAPI) -> list[tuple[str, str, str]]:
     for path, methods in app.openapi()["paths"].items():
         for method, operation in methods.items():
             query = [
-                f"{one['name']}={VALUES[one['name']]}"
+                f"{one['name']}={value_of(one)}"
                 for one in operation.get("parameters", [])
                 if one["in"] == "query" and one.get("required")
             ]
-            address = path.format(**VALUES) + ("?" + "&".join(query) if query else "")
+            in_path = {
+                one["name"]: value_of(one) for one in operation.get("parameters", []) if one["in"] == "path"
+            }
+            address = path.format(**in_path) + ("?" + "&".join(query) if query else "")
             found.append((operation["operationId"], method.upper(), address))
     return found
+
+
+def value_of(parameter: dict[str, Any]) -> str:
+    """Return a parameter's value of the seeded city, else the document's own example."""
+    examples = parameter["schema"].get("examples") or [parameter.get("example")]
+    return VALUES.get(parameter["name"], str(examples[0]))
+
+
+def body_of(app: FastAPI, operation: str) -> Any:
+    """Return a body that the operation understands: ours, else the document's own example."""
+    if operation in BODIES:
+        return BODIES[operation]
+    for methods in app.openapi()["paths"].values():
+        for one in methods.values():
+            if one["operationId"] == operation:
+                content = one.get("requestBody", {}).get("content", {})
+                return content.get("application/json", {}).get("example")
+    raise LookupError(operation)
 
 
 def ask(who: Person, operation: str, method: str, address: str) -> int:
@@ -89,7 +129,8 @@ def ask(who: Person, operation: str, method: str, address: str) -> int:
         operation == "stream_live"
     ):  # a stream that is let in never ends: asked for with a site that is not there
         address += "?site=no-such-site"
-    answer = who.http.request(method, address, json=BODIES.get(operation), headers={"X-CSRF-Token": who.csrf})
+    body = body_of(who.http.app, operation)
+    answer = who.http.request(method, address, json=body, headers={"X-CSRF-Token": who.csrf})
     return answer.status_code
 
 
