@@ -17,10 +17,9 @@ from api.context import ApiConfig, ApiContext
 from api.ratelimit import Rate, RateLimit
 from store.registry.models import ApiToken, AuditEntry, User
 from store.registry.tokens import SCOPES
-from store.registry.users import ROLES
 from tests.api import seeding
 from tests.api.conftest import Person, SetClock
-from tests.api.test_access import BODIES, operations
+from tests.api.test_access import body_of, operations
 
 
 def program(who: Person, *scopes: str) -> TestClient:
@@ -59,7 +58,7 @@ def test_each_scope_reaches_what_the_table_says_and_no_more(
         if access.public:
             continue
         ended = "?site=no-such-site" if operation == "stream_live" else ""
-        answer = client.request(method, address + ended, json=BODIES.get(operation))
+        answer = client.request(method, address + ended, json=body_of(app, operation))
         allowed = answer.status_code not in (401, 403)
         assert allowed == (access.scope == scope), (operation, scope, answer.status_code, answer.text)
         assert answer.status_code < 500, (operation, answer.text)
@@ -68,7 +67,7 @@ def test_each_scope_reaches_what_the_table_says_and_no_more(
             assert answer.json()["code"] == expected, operation
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", seeding.ROLES)
 def test_a_token_never_goes_further_than_its_user(
     app: FastAPI, person: Callable[..., Person], role: str
 ) -> None:
@@ -77,7 +76,7 @@ def test_a_token_never_goes_further_than_its_user(
         access = OPERATIONS[operation]
         if access.public or access.scope is None or role in access.roles:
             continue
-        assert client.request(method, address, json=BODIES.get(operation)).status_code == 403, operation
+        assert client.request(method, address, json=body_of(app, operation)).status_code == 403, operation
 
 
 def test_a_token_ends_by_time_by_hand_and_with_its_user(
