@@ -10,7 +10,9 @@ from typing import Any, Final
 
 import click
 
+from api.map_tiles import TileLayer
 from app import logs
+from app.map_option import map_options
 from app.settings import DEFAULT_DATA, DEFAULT_MQTT_PORT, DEFAULT_PORT, ServerSettings
 from app.store_option import store_option
 from contract.messages import SLUG_PATTERN
@@ -20,6 +22,7 @@ _GROUPS: Final = {
     "admin": ("app.admin", "admin"),
     "edge": ("edge.cli", "edge"),
     "replay": ("ingest.cli", "replay"),
+    "report": ("app.report", "report"),
 }
 """Sub-commands that live in other modules: name, module, attribute."""
 
@@ -106,6 +109,7 @@ def _web_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @main.command()
 @_data_option
 @_web_options
+@map_options
 @_mqtt_port_option
 @_broker_option
 @store_option
@@ -122,6 +126,7 @@ def _web_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def up(
     ctx: click.Context, data: Path, host: str, port: int, base_url: str | None, mqtt_port: int,
     broker_url: str | None, store: StoreAddress | None, demo: bool, speed: float, history_h: float, mic: str | None,
+    tiles: tuple[TileLayer, ...], ground: Path | None,
 ) -> None:  # fmt: skip
     """Run everything on this machine: broker, ingest, analysis, API and page.
 
@@ -131,6 +136,7 @@ def up(
       quietwater up --demo --speed 30
       quietwater up --data /var/lib/quietwater --port 8080
       quietwater up --store http://127.0.0.1:8086
+      quietwater up --map-tiles "https://tile.openstreetmap.org/{z}/{x}/{y}.png"
     """
     from app.up import DemoOptions, run_system, with_free_ports
 
@@ -138,7 +144,7 @@ def up(
         raise click.UsageError(
             "--speed and --mic belong to --demo; a real device's time and sound are its own"
         )
-    settings = ServerSettings(data, host, port, mqtt_port, broker_url, base_url, store)
+    settings = ServerSettings(data, host, port, mqtt_port, broker_url, base_url, store, tiles, ground)
     settings = with_free_ports(
         settings, port_given=_given(ctx, "port"), mqtt_port_given=_given(ctx, "mqtt_port")
     )
@@ -222,6 +228,7 @@ def analysis(data: Path, store: StoreAddress | None, base_url: str | None) -> No
 @main.command()
 @_data_option
 @_web_options
+@map_options
 @_mqtt_port_option
 @_broker_option
 @store_option
@@ -229,7 +236,7 @@ def analysis(data: Path, store: StoreAddress | None, base_url: str | None) -> No
               help="Run analysis in this process, or leave it to `quietwater analysis`.")  # fmt: skip
 def serve(
     data: Path, host: str, port: int, base_url: str | None, mqtt_port: int, broker_url: str | None,
-    store: StoreAddress | None, with_analysis: bool,
+    store: StoreAddress | None, with_analysis: bool, tiles: tuple[TileLayer, ...], ground: Path | None,
 ) -> None:  # fmt: skip
     """Run analysis, API and page alone.
 
@@ -240,7 +247,7 @@ def serve(
     """
     from app.up import run_system
 
-    settings = ServerSettings(data, host, port, mqtt_port, broker_url, base_url, store)
+    settings = ServerSettings(data, host, port, mqtt_port, broker_url, base_url, store, tiles, ground)
     run_system(settings, parts=("analysis", "serve") if with_analysis else ("serve",))
 
 

@@ -52,7 +52,7 @@ class Builder:
         with self._registry.reader() as session:
             site = session.get(Site, name)
             if site is None:
-                raise LookupError(f"there is no quarter {name!r} any more")
+                raise LookupError(f"there is no quarter {name!r}")
             facts = gather_quarter(self._series, session, site, period, self._clock.now())
         return build_quarter(
             facts, order.language, made_at=self._wall.now(), version=VERSION, links=self._links

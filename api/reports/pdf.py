@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import unicodedata
+import warnings
 from typing import Any, Final
 
 from analysis.report.model import Report
@@ -30,8 +31,13 @@ def report_pdf(report: Report) -> bytes:
 def html_pdf(page: str) -> bytes:
     """Render a page of ours. Nothing is fetched: a page that refers to anything outside of itself fails."""
     weasyprint = _weasyprint()
-    with _Missing() as missing:
-        pdf = weasyprint.HTML(string=page, url_fetcher=_refuse).write_pdf()
+    with _Missing() as missing, warnings.catch_warnings():
+        # Without any font Pango would end the process a moment later.
+        warnings.filterwarnings("error", message="No fonts configured")
+        try:
+            pdf = weasyprint.HTML(string=page, url_fetcher=_refuse).write_pdf()
+        except UserWarning:
+            raise PdfImpossible(f"no font is installed; on Debian: apt-get install {FONTS}") from None
     if not missing.letters:
         assert isinstance(pdf, bytes)
         return pdf
