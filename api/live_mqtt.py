@@ -10,13 +10,13 @@ import random
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import paho.mqtt.client as mqtt
 import structlog
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
 from api.live_feed import LiveFeed
@@ -26,7 +26,33 @@ log = structlog.get_logger(__name__)
 
 _KINDS: Final[tuple[TopicKind, ...]] = ("noise", "water", "event", "status")
 _KEEPALIVE_S: Final = 15
+_CHUNK_BYTES: Final = 64 << 10
 _BACKOFF_MOST_S: Final = 10.0
+
+
+class _Client(mqtt.Client):
+    """Paho, but what has arrived is taken from the socket in one piece.
+
+    Paho asks the socket four times for each message and gives the interpreter away each time, to threads that may be
+    busy; a burst of a thousand devices would wait for that.
+    """
+
+    _chunk = b""
+    _at = 0
+
+    def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
+        """Read everything that was taken: the socket does not show it any more."""
+        code = super().loop_read(max_packets)
+        while code == MQTTErrorCode.MQTT_ERR_SUCCESS and self._at < len(self._chunk):
+            code = super().loop_read(max_packets)
+        return code
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        if self._at >= len(self._chunk):
+            self._chunk, self._at = super()._sock_recv(_CHUNK_BYTES), 0
+        part = self._chunk[self._at : self._at + bufsize]
+        self._at += len(part)
+        return part
 
 
 class LiveMqtt:
@@ -91,7 +117,7 @@ class LiveMqtt:
             client.loop_stop()
 
     def _make_client(self) -> mqtt.Client:
-        client = mqtt.Client(
+        client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id=f"qw_live_{secrets.token_hex(6)}",
             protocol=mqtt.MQTTv311,
@@ -101,6 +127,7 @@ class LiveMqtt:
         if self._login[0]:
             client.username_pw_set(*self._login)
         client.on_connect = self._guard(self._handle_connect)
+        client.on_subscribe = self._guard(self._handle_subscribe)
         client.on_disconnect = self._guard(self._handle_disconnect)
         client.on_message = self._guard(self._handle_message)
         return client
@@ -122,6 +149,14 @@ class LiveMqtt:
             self._ended.set()
             return
         client.subscribe([(kind_filter(kind), 0) for kind in _KINDS])
+
+    def _handle_subscribe(
+        self, _client: mqtt.Client, _data: Any, _mid: int, codes: Sequence[ReasonCode], _more: Any
+    ) -> None:
+        if any(code.is_failure for code in codes):
+            self._trouble(f"the broker refuses the subscription: {', '.join(map(str, codes))}")
+            self._ended.set()
+            return
         self._last_trouble = ""
         self._connected.set()
         log.info("live push is connected", host=self._host, port=self._port)

@@ -148,8 +148,9 @@ class Pipeline:
         deadline = time.monotonic() + self._max_wait_s
         # A reading takes some 150 bytes: the size is a good enough count before anything is decoded.
         while size < self._max_readings * 150 and len(arrivals) < self._max_readings and not stop.is_set():
+            left_s = deadline - time.monotonic()
             # The broker sends only so much without acknowledgement: a pause means that it waits for us.
-            arrival = self._source.take(min(self._pause_s, deadline - time.monotonic()))
+            arrival = self._source.take(min(self._pause_s, left_s)) if left_s > 0 else None
             if arrival is None:
                 break
             arrivals.append(arrival)

@@ -1,4 +1,4 @@
-"""Certificates for tests: an authority and a server's certificate for localhost."""
+"""Certificates for tests: an authority, a server's certificate for localhost, and devices' own."""
 
 from __future__ import annotations
 
@@ -51,7 +51,6 @@ def authority(folder: Path) -> Authority:
 
 def server_certificate(issuer: Authority, folder: Path) -> tuple[Path, Path]:
     """Return the files of a certificate for localhost and of its key."""
-    folder.mkdir(parents=True)
     key = ec.generate_private_key(ec.SECP256R1())
     names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))])
     certificate = (
@@ -59,6 +58,20 @@ def server_certificate(issuer: Authority, folder: Path) -> tuple[Path, Path]:
         .add_extension(names, critical=False)
         .sign(issuer.key, hashes.SHA256())
     )
+    return _written(certificate, key, folder)
+
+
+def client_certificate(issuer: Authority, folder: Path, name: str) -> tuple[Path, Path]:
+    """Return the files of a certificate that says who its holder is, and of its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = _builder(_name(name), issuer.certificate.subject, key).sign(issuer.key, hashes.SHA256())
+    return _written(certificate, key, folder)
+
+
+def _written(
+    certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey, folder: Path
+) -> tuple[Path, Path]:
+    folder.mkdir(parents=True)
     (folder / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     (folder / "key.pem").write_bytes(
         key.private_bytes(

@@ -11,6 +11,7 @@ from contract.codec import encode
 from contract.messages import DeviceConfig, DeviceStatus, Stored
 from edge.link import Broker, Link, backoff_s
 from tests.broker import BareClient, embedded, mosquitto, quarter, wait_for
+from tests.certificates import authority, client_certificate, server_certificate
 from tests.proxy import Proxy
 
 pytestmark = pytest.mark.system
@@ -242,8 +243,6 @@ def test_a_refused_subscription_is_told_because_nothing_could_be_confirmed(tmp_p
 
 
 def test_it_speaks_tls_and_refuses_a_broker_that_it_does_not_know(tmp_path, program, free_port):
-    from tests.certificates import authority, server_certificate
-
     port = free_port()
     known, other = authority(tmp_path / "ca"), authority(tmp_path / "other")
     cert, key = server_certificate(known, tmp_path / "server")
@@ -268,6 +267,41 @@ def test_it_speaks_tls_and_refuses_a_broker_that_it_does_not_know(tmp_path, prog
         wait_for(lambda: "CERTIFICATE_VERIFY_FAILED" in bad._last_trouble)
         assert not bad.connected
         bad.stop(last_status=DeviceStatus(state="offline"))
+
+
+def test_a_device_is_who_its_certificate_says_and_may_use_its_own_topics_alone(
+    tmp_path, program, free_port, monkeypatch
+):
+    port = free_port()
+    ours = authority(tmp_path / "ca")
+    cert, key = server_certificate(ours, tmp_path / "server")
+    acl = tmp_path / "acl"
+    acl.write_text("pattern readwrite qw/v1/s1/%u/#\n")
+    acl.chmod(0o600)
+    lines = (
+        f"cafile {ours.cert_file}", f"certfile {cert}", f"keyfile {key}", f"acl_file {acl}",
+        "require_certificate true", "use_identity_as_username true",
+    )  # fmt: skip
+    own_cert, own_key = map(str, client_certificate(ours, tmp_path / "d1", "d1"))
+    told: dict[str, list[str]] = {}
+    with mosquitto(program("mosquitto"), tmp_path / "m", port, *lines), ExitStack() as stack:
+
+        def link(device: str, cert_file: str | None = own_cert, key_file: str | None = own_key) -> Link:
+            broker = Broker(f"mqtts://localhost:{port}", ca_file=str(ours.cert_file), cert_file=cert_file,
+                            key_file=key_file)  # fmt: skip
+            made = Link(broker, "s1", device, on_stored=print, on_config=print, on_connected=lambda: None)
+            monkeypatch.setattr(made, "_trouble", told.setdefault(f"{device} {cert_file is None}", []).append)
+            made.start()
+            stack.callback(made.stop, last_status=DeviceStatus(state="offline"))
+            return made
+
+        own, foreign, nobody = link("d1"), link("d2"), link("d3", None, None)
+        wait_for(lambda: own.connected and own.publish("noise", b"[]"))
+        wait_for(lambda: foreign.connected and foreign.publish("noise", b"[]"))
+        wait_for(lambda: "the broker refuses what we publish: Not authorized" in told["d2 False"])
+        wait_for(lambda: told["d3 True"])
+        assert not nobody.connected
+        assert told["d1 False"] == []
 
 
 def test_stopping_takes_no_longer_than_it_must_and_leaves_no_thread(bench):

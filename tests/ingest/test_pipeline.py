@@ -3,9 +3,12 @@ import threading
 from datetime import timedelta
 
 import pytest
+from click.testing import CliRunner
 
+import ingest.pipeline
 from contract.clock import SystemClock
 from contract.messages import Stored
+from ingest.cli import replay as replay_command
 from ingest.pipeline import Pipeline
 from ingest.replay import replay, replay_if_asked
 from ingest.source_mqtt import Arrival
@@ -119,6 +122,39 @@ def test_answers_of_several_batches_go_together_and_at_once_when_nothing_waits(s
     stop.set()
     thread.join(5)
     assert source.answers == {("s1", "d1"): [Stored(stored=((0, 4),))]}
+
+
+class Endless(FakeSource):
+    """A message every ``every_s`` of a time that stands still otherwise, until ``count`` have come."""
+
+    def __init__(self, every_s=0.0, count=10**9):
+        super().__init__()
+        self.now, self.every_s, self.count, self.taken = 0.0, every_s, count, 0
+
+    def take(self, timeout_s):
+        if self.taken >= self.count:
+            self.now += max(0.0, timeout_s)
+            return None
+        self.taken += 1
+        self.now += self.every_s
+        return arrival(self.taken, [noise(self.taken)])
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (Endless(), range(90, 111)),  # by its size: a hundred readings
+        (Endless(every_s=0.03), range(6, 9)),  # by its time: 0.2 s
+        (Endless(count=5), range(5, 6)),  # by a pause
+    ],
+    ids=["size", "time", "pause"],
+)
+def test_a_batch_ends_by_its_size_its_time_or_a_pause(tmp_path, monkeypatch, source, expected):
+    registry = quarter(tmp_path / "data").registry
+    pipeline = Pipeline(source, Breaking(None), registry, Clock(), max_readings=100, max_wait_s=0.2)
+    monkeypatch.setattr(ingest.pipeline.time, "monotonic", lambda: source.now)
+    assert len(pipeline._collect(threading.Event())) in expected
+    registry.close()
 
 
 def test_the_same_batch_twice_changes_nothing_but_the_count_of_copies(stage):
@@ -279,6 +315,31 @@ def test_what_was_held_is_replayed_when_asked_and_only_then_leaves_the_quarantin
         assert counts(session) == {"in_future": 1, "unknown_meter": 1, "evicted": 0}
     assert replay(registry, store, Clock()) == ReplayResult(still_held=1)
     assert store.count("noise") == 300
+
+
+def test_the_command_replay_has_the_running_ingest_store_what_was_held(tmp_path, stage):
+    _source, store, registry, pipeline = stage
+    pipeline.process([arrival(1, [noise(n) for n in range(7)], "qw/v1/s1/new/noise")])
+    folder = str(tmp_path / "data")
+    waiting = CliRunner().invoke(replay_command, ["--data", folder, "--wait", "0"])
+    assert "no ingest has done it yet" in waiting.output
+    with registry.session() as session:
+        add_device(session, "s1", "new", kind="noise", label_zh="新", label_en="New", now=NOW)
+    stop = threading.Event()
+    running = threading.Thread(target=pipeline.run, args=(stop,))
+    running.start()
+    try:
+        done = CliRunner().invoke(replay_command, ["--data", folder])
+    finally:
+        stop.set()
+        running.join(5)
+    assert done.exit_code == 0, done.output
+    assert store.count("noise", site="s1", source="new") == 7
+    with registry.reader() as session:
+        assert counts(session) == {"evicted": 0}
+    nothing = CliRunner().invoke(replay_command, ["--data", str(tmp_path)])
+    assert nothing.exit_code == 1
+    assert "there is no registry in" in nothing.output
 
 
 def test_a_message_that_cannot_be_judged_is_quarantined(stage, monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 from contract.messages import Stored
 from ingest.source_mqtt import BrokerAddress, MqttSource
 from tests.broker import BareClient, embedded, mosquitto, quarter, wait_for
+from tests.certificates import authority, server_certificate
 from tests.proxy import Proxy
 
 pytestmark = pytest.mark.system
@@ -206,6 +207,33 @@ def test_two_sources_of_a_group_share_the_load_on_mosquitto(tmp_path, program, f
         assert [take(source, 1)[0].payload for source in sources] == [b"{}", b"{}"], (
             "the status is not shared"
         )
+
+
+def test_it_speaks_tls_and_reads_what_is_already_decrypted(tmp_path, program, free_port):
+    port, plain = free_port(), free_port()
+    ours = authority(tmp_path / "ca")
+    cert, key = server_certificate(ours, tmp_path / "server")
+    lines = (
+        f"cafile {ours.cert_file}", f"certfile {cert}", f"keyfile {key}", f"listener {plain} 127.0.0.1",
+        "max_inflight_messages 0",
+    )  # fmt: skip
+    with ExitStack() as stack:
+        stack.enter_context(mosquitto(program("mosquitto"), tmp_path / "m", port, *lines))
+        source = MqttSource(BrokerAddress(f"mqtts://localhost:{port}", ca_file=str(ours.cert_file)))
+        source.start()
+        stack.callback(source.stop)
+        wait_for(lambda: source.connected)
+        client = BareClient(plain)
+        stack.callback(client.close)
+        wait_for(lambda: client.publish(TOPIC, b"subscribed?") or source.take(0.1))
+        sent = {b"%03d" % n + b"x" * (n * 100) for n in range(300)}
+        for payload in sent:
+            client.publish(TOPIC, payload)
+        got = set()
+        while not sent <= got:
+            (one,) = take(source, 1)
+            got.add(one.payload)
+            source.acknowledge(one)
 
 
 def test_an_address_that_is_none_is_refused():
