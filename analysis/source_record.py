@@ -61,6 +61,8 @@ def run_check(
         raise CheckImpossible(f"there is no device {request.device!r} at {request.site!r}")
     if not request.on or not request.off:
         raise CheckImpossible("a check needs at least one time with the source on and one with it off")
+    if any(end <= start for start, end in (*request.on, *request.off)):
+        raise CheckImpossible("every window must end after it starts")
     period = _one_period(site, request)
     _demand_dry(session, series, request)
     on, off = (

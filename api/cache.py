@@ -39,6 +39,11 @@ class TimedCache(Generic[Value]):
             self._keep(key, value)
             return value
 
+    def clear(self) -> None:
+        """Forget everything: what it was computed from has changed."""
+        with self._lock:
+            self._values.clear()
+
     def _fresh(self, key: Hashable) -> tuple[Value] | None:
         with self._lock:
             kept = self._values.get(key)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from analysis.indicative import approved_sources
 from api.problems import not_found
 from store.registry.models import Alert, Device, DeviceState, Meter, Site
 
@@ -121,3 +122,10 @@ def meters_of(session: Session, site: str) -> Sequence[Meter]:
     rows = session.scalars(select(Meter).where(Meter.site == site).order_by(Meter.name))
     order = {"master": 0, "public": 1}
     return sorted(rows, key=lambda one: (order.get(one.role, 2), one.name))
+
+
+def approved_meters(session: Session, site: str) -> set[str]:
+    """Return the meters of a site whose readings are more than indicative: a type-approved device reads them."""
+    devices = session.scalars(select(Device).where(Device.site == site)).all()
+    meters = session.scalars(select(Meter).where(Meter.site == site)).all()
+    return {name for _, name in approved_sources(devices, meters)}

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from analysis.limits import Limit
-from analysis.standards import LimitRow
+from analysis.standards import LimitRow, Row
 
 INDICATIVE = "Not a type-approved meter: the figures are indicative, not for enforcement."
 
@@ -39,6 +39,27 @@ class LimitOut(Out):
     quiet: Label | None = Field(default=None, description="The quiet period that lowers the limit just now.")
 
 
+class RowOut(Out):
+    """Where a number comes from: any row of a preset. `project_default`: this project's own number, no standard's."""
+
+    id: str = Field(examples=["gbt50331.zone3"])
+    label: Label
+    standard: str = Field(examples=["GB/T 50331-2002"])
+    edition: str
+    title: Label
+    clause: str
+    valid_from: str
+    valid_to: str | None = Field(description="The last day on which it held; null for still.")
+    source: str
+    verified: Literal["V", "C", "K"] = Field(
+        description="V checked against the source, C computed, K from knowledge, not checked."
+    )
+    comparator: str
+    rounding: float
+    project_default: bool
+    note: Label
+
+
 class LimitRowOut(Out):
     """A row of a standard's preset."""
 
@@ -59,6 +80,8 @@ class LimitRowOut(Out):
     valid_to: str | None
     source: str
     verified: Literal["V", "C", "K"]
+    project_default: bool = Field(description="This project's own number, no standard's.")
+    note: Label
 
 
 def limit_out(limit: Limit) -> LimitOut:
@@ -78,4 +101,16 @@ def limit_row_out(row: LimitRow) -> LimitRowOut:
         standard=row.standard, edition=row.edition, title=Label(zh=row.title_zh, en=row.title_en),
         clause=row.clause, valid_from=row.valid_from.isoformat(),
         valid_to=row.valid_to.isoformat() if row.valid_to else None, source=row.source, verified=row.verified,
+        project_default=row.project_default, note=Label(zh=row.note_zh, en=row.note_en),
+    )  # fmt: skip
+
+
+def row_out(row: Row) -> RowOut:
+    """Render where a row comes from."""
+    return RowOut(
+        id=row.id, label=Label(zh=row.label_zh, en=row.label_en), standard=row.standard, edition=row.edition,
+        title=Label(zh=row.title_zh, en=row.title_en), clause=row.clause, valid_from=row.valid_from.isoformat(),
+        valid_to=row.valid_to.isoformat() if row.valid_to else None, source=row.source, verified=row.verified,
+        comparator=row.comparator, rounding=row.rounding, project_default=row.project_default,
+        note=Label(zh=row.note_zh, en=row.note_en),
     )  # fmt: skip

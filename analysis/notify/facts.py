@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from sqlalchemy.orm import Session
 
+from analysis.indicative import indicative
 from analysis.limits import site_clock
 from store.registry.models import Alert, Device, Meter, Site
 
@@ -36,7 +37,7 @@ class Facts:
     detail: Mapping[str, Any]
     acknowledged_by: str | None
     indicative: bool
-    """Not measured by a type-approved instrument."""
+    """Measured, and not by a type-approved instrument."""
 
 
 def gather(session: Session, alert: Alert, event: Event) -> Facts:
@@ -52,7 +53,8 @@ def gather(session: Session, alert: Alert, event: Event) -> Facts:
         since=clock.local(alert.pending_since),
         until=clock.local(alert.resolved_at) if alert.resolved_at else None,
         value=alert.value, limit=alert.limit, worst=alert.peak_value, detail=dict(alert.detail),
-        acknowledged_by=alert.acknowledged_by, indicative=not (device and device.type_approved),
+        acknowledged_by=alert.acknowledged_by,
+        indicative=indicative(alert.rule_kind, alert.site, alert.source, site.devices, site.meters),
     )  # fmt: skip
 
 

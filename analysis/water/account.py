@@ -12,6 +12,7 @@ from analysis.site_settings import WaterSettings, settings_of
 from analysis.standard_rows import SurchargeRow, TariffRow
 from analysis.standards import standards
 from analysis.water.forecast import Forecast, Outlook, forecast, outlook, passes_plan
+from analysis.water.leakage import Balance, balance
 from analysis.water.peers import LEAST_GROUP, PeerComparison, compare
 from analysis.water.plan import OverPlan, over_plan
 from analysis.water.quota import PerHead, per_head, quota_for
@@ -72,6 +73,14 @@ class QuarterAccount:
     forecast: Forecast | None
     passes_plan: float | None
     expected: OverPlan | None
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A quarter's balance over whole days, and the sub-meters whose volume is not known well enough."""
+
+    balance: Balance
+    unknown: tuple[str, ...]
 
 
 def tariff_of(settings: WaterSettings) -> TariffRow:
@@ -155,6 +164,37 @@ def peers(
             known.setdefault(day.meter, []).append(day.volume_l)
     use = {name: sum(of) / len(of) for name, of in known.items() if len(of) >= _COMPARED_DAYS * _KNOWN_ENOUGH}
     return compare(own.name, use)
+
+
+def loss_of(series: SeriesStore, site: Site, meters: Sequence[Meter], first: date, last: date) -> Loss:
+    """Balance a quarter's master meters with its sub-meters over whole days, what is missing of one taken as its mean.
+
+    A sub-meter counts as known where at least three quarters of the hours are. Raises ``ValueError`` without a master
+    meter that let water in.
+    """
+    by_meter: dict[str, list[WaterDay]] = {one.name: [] for one in meters}
+    for day in water_days(series, site_clock(site), site.name, first, last):
+        if day.meter in by_meter:
+            by_meter[day.meter].append(day)
+    masters = [one.name for one in meters if one.role == "master"]
+    subs = [one.name for one in meters if one.role != "master"]
+    if not masters:
+        raise ValueError("a balance needs a master meter; this quarter has none")
+    let_in = [_known_volume(by_meter[name]) for name in masters]
+    if None in let_in:
+        raise ValueError("the master meter's volume is not known over these dates; choose others")
+    volumes = {name: _known_volume(by_meter[name]) for name in subs}
+    total = sum(volume for volume in let_in if volume is not None)
+    unknown = tuple(name for name, volume in volumes.items() if volume is None)
+    return Loss(balance(total, list(volumes.values())), unknown)
+
+
+def _known_volume(days: Sequence[WaterDay]) -> float | None:
+    """Return a meter's litres, what is missing taken as the mean of the rest; ``None`` where too much is missing."""
+    share = _known_share(days)
+    if share < _KNOWN_ENOUGH:
+        return None
+    return sum(day.volume_l or 0.0 for day in days) / share
 
 
 def _over(settings: WaterSettings, used_m3: float, plan_m3: float | None) -> OverPlan | None:

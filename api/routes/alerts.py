@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from analysis.alerts.actions import NoSuchAlert, NotPossible, acknowledge
+from analysis.indicative import indicative
 from analysis.notify.links import acknowledge_by_link, open_link
 from api import registry_reads as reads
 from api.access import Identity
@@ -19,8 +20,8 @@ from api.audit import record
 from api.guard import Context, Who
 from api.problems import ApiProblem, documented, not_found
 from api.refusals import refusals
-from api.schemas import Label, Out
-from store.registry.models import Alert, AlertTransition, Device, Meter, Site
+from api.schemas import INDICATIVE, Label, Out
+from store.registry.models import Alert, AlertTransition, Contact, Delivery, Device, Meter, Site, User
 
 router = APIRouter(tags=["alerts"])
 
@@ -67,14 +68,34 @@ class AlertOut(Out):
     limit: float | None = Field(examples=[55.0])
     peak_value: float | None = Field(examples=[61.2])
     detail: dict[str, Any]
-    indicative: bool
+    indicative: bool = Field(description=INDICATIVE)
     updated_at: datetime
 
 
+class DeliveryOut(Out):
+    """One message about the alert to one person: sent, waiting and why, or failed and why. The address is not told."""
+
+    event: Literal["firing", "escalated", "resolved"]
+    user: str = Field(examples=["li.wei"])
+    role: str = Field(examples=["manager"])
+    contact: str = Field(description="The name that its owner gave it.", examples=["企业微信群"])
+    scheme: str = Field(description="The kind of address.", examples=["wecombot"])
+    state: Literal["queued", "sent", "failed", "skipped"] = Field(
+        description="`failed` is given up; `skipped` was not needed any more."
+    )
+    held_by: Literal["", "silence", "quiet_hours", "digest"]
+    attempts: int
+    last_error: str | None
+    created_at: datetime
+    sent_at: datetime | None
+    next_try_at: datetime | None = Field(description="Of a message that waits.")
+
+
 class AlertWithHistoryOut(AlertOut):
-    """An alert with what happened to it, oldest first."""
+    """An alert with what happened to it, and who was told, oldest first."""
 
     transitions: list[TransitionOut]
+    deliveries: list[DeliveryOut]
 
 
 class AlertsOut(Out):
@@ -198,14 +219,12 @@ class _Labels:
             one.name: Label(zh=one.label_zh, en=one.label_en)
             for one in session.scalars(select(Site).where(Site.name.in_(sites)))
         }
-        devices = session.scalars(select(Device).where(Device.site.in_(sites)))
-        meters = session.scalars(select(Meter).where(Meter.site.in_(sites)))
-        self._sources: dict[tuple[str, str], Label] = {}
-        self._approved: set[tuple[str, str]] = set()
-        for one in (*devices, *meters):
-            self._sources[one.site, one.name] = Label(zh=one.label_zh, en=one.label_en)
-            if isinstance(one, Device) and one.type_approved:
-                self._approved.add((one.site, one.name))
+        self._devices = session.scalars(select(Device).where(Device.site.in_(sites))).all()
+        self._meters = session.scalars(select(Meter).where(Meter.site.in_(sites))).all()
+        self._sources = {
+            (one.site, one.name): Label(zh=one.label_zh, en=one.label_en)
+            for one in (*self._devices, *self._meters)
+        }
 
     def site(self, name: str) -> Label:
         return self._sites.get(name, Label(zh=name, en=name))
@@ -213,8 +232,8 @@ class _Labels:
     def source(self, site: str, name: str) -> Label:
         return self._sources.get((site, name), Label(zh=name, en=name))
 
-    def approved(self, site: str, name: str) -> bool:
-        return (site, name) in self._approved
+    def indicative(self, alert: Alert) -> bool:
+        return indicative(alert.rule_kind, alert.site, alert.source, self._devices, self._meters)
 
 
 def _filtered(who: Identity, state: StateFilter, site: str | None) -> Any:
@@ -246,8 +265,30 @@ def _with_history(session: Session, alert: Alert) -> AlertWithHistoryOut:
         select(AlertTransition).where(AlertTransition.alert_id == alert.id).order_by(AlertTransition.id)
     )
     return AlertWithHistoryOut(
-        **_fields(alert, _Labels(session, [alert])), transitions=[_transition_out(one) for one in transitions]
+        **_fields(alert, _Labels(session, [alert])), transitions=[_transition_out(one) for one in transitions],
+        deliveries=_deliveries(session, alert.id),
+    )  # fmt: skip
+
+
+def _deliveries(session: Session, alert_id: int) -> list[DeliveryOut]:
+    rows = session.execute(
+        select(Delivery, Contact, User)
+        .join(Contact, Contact.id == Delivery.contact_id)
+        .join(User, User.id == Contact.user_id)
+        .where(Delivery.alert_id == alert_id)
+        .order_by(Delivery.id)
     )
+    return [
+        DeliveryOut.model_validate(
+            {
+                "event": row.event, "user": user.name, "role": user.role, "contact": contact.label,
+                "scheme": contact.url.partition("://")[0][:20], "state": row.state, "held_by": row.held_by,
+                "attempts": row.attempts, "last_error": row.last_error, "created_at": row.created_at,
+                "sent_at": row.sent_at, "next_try_at": row.next_try_at if row.state == "queued" else None,
+            }
+        )
+        for row, contact, user in rows
+    ]  # fmt: skip
 
 
 def _transition_out(one: AlertTransition) -> TransitionOut:
@@ -267,10 +308,12 @@ def _fields(alert: Alert, labels: _Labels) -> Mapping[str, Any]:
         "open": alert.state in reads.OPEN_STATES,
         "can_acknowledge": alert.state in reads.UNANSWERED_STATES,
         "unit": _unit(alert.rule_kind),
-        "indicative": alert.rule_kind.startswith("noise") and not labels.approved(alert.site, alert.source),
+        "indicative": labels.indicative(alert),
     }
 
 
 def _unit(kind: str) -> str:
     """Return the unit of a rule's values, by what it is about."""
-    return {"noise": "dB", "water": "L/h", "device": "min"}.get(kind.partition("_")[0], "")
+    return {"water_plan": "m³"}.get(kind) or {"noise": "dB", "water": "L/h", "device": "min"}.get(
+        kind.partition("_")[0], ""
+    )

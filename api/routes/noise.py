@@ -10,8 +10,9 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from analysis.days import NoiseDay, PeriodLevel, noise_days
-from analysis.exclusions import spans_of
+from analysis.exclusions import cut_hours, spans_of
 from analysis.limits import site_clock
+from analysis.validity import Validity, why_not
 from api import registry_reads as reads
 from api.cache import TimedCache
 from api.context import ApiContext
@@ -101,6 +102,9 @@ class HourOut(Out):
     revision: int = Field(description="0 where computed just now from the seconds.")
     limit_db: float
     period: Literal["day", "night"]
+    not_counted: str = Field(
+        description="Why the hour does not count for Ld or Ln (`rain`, `wind`, `gap`, `overload` …); empty if it does."
+    )
 
 
 class HoursOut(Out):
@@ -126,11 +130,15 @@ class PeriodOut(Out):
 
 
 class DayOut(Out):
-    """One date: its day, and the night that begins on it."""
+    """One date: its day, and the night that begins on it: a night belongs to the date on which it begins."""
 
     date: date
     day: PeriodOut
     night: PeriodOut
+    ldn_db: float | None = Field(
+        description="Over 16 h of day and 8 h of night; null unless both are complete."
+    )
+    lden_db: float | None = Field(description="Of Directive 2002/49/EC.")
 
 
 class DaysOut(Out):
@@ -207,15 +215,21 @@ def get_noise_seconds(
 def get_noise_hours(
     context: Context, site: SiteName, device: DeviceName, start: Start = None, end: End = None
 ) -> HoursOut:
-    """Return whole hours. Up to 50 hours are computed from what is stored at this moment."""
+    """Return whole hours. Up to 50 hours are computed from what is stored at this moment.
+
+    Rain and wind of the quarter's weather station, and what people left out, are left out here too.
+    """
     row, measured = site_and_device(context, site, device)
     now = context.clock.now()
     span = range_of(start, end, now, usual=_DAY, longest=timedelta(days=100))
     since, until = whole_hours(span.start, span.end)
     hours = noise_hours(context.series, site, device, since, until, now)
+    with context.registry.reader() as session:
+        left_out = spans_of(session, context.series, site, since, until)
+    least_share = Validity.of(row).hour_share
     return HoursOut(
         site=site, device=device, indicative=not measured.type_approved,
-        hours=[_hour_out(row, one) for one in hours],
+        hours=[_hour_out(row, one, least_share) for one in cut_hours(context.series, hours, left_out)],
     )  # fmt: skip
 
 
@@ -310,19 +324,22 @@ def _seconds_page(table: SecondsTable, limit: int) -> dict[str, object]:
     }
 
 
-def _hour_out(site: Site, one: NoiseHour) -> HourOut:
+def _hour_out(site: Site, one: NoiseHour, least_share: float) -> HourOut:
     (limit, *_) = limit_steps(site, one.t, one.t + timedelta(seconds=1))
     return HourOut(
         t=one.t, laeq_db=one.laeq_db, l5_db=one.l5_db, l10_db=one.l10_db, l50_db=one.l50_db, l90_db=one.l90_db,
         l95_db=one.l95_db, lafmax_db=one.lafmax_db, lafmin_db=one.lafmin_db, sd_db=one.sd_db,
         valid_s=one.valid_s, valid_share=one.valid_share, measured_s=one.measured_s, seconds=one.seconds,
         ln_from=one.ln_from, excluded_s=dict(one.excluded_s), revision=one.revision,
-        limit_db=limit.value_db, period=limit.period,
+        limit_db=limit.value_db, period=limit.period, not_counted=why_not(one, least_share),
     )  # fmt: skip
 
 
 def _day_out(one: NoiseDay) -> DayOut:
-    return DayOut(date=one.date, day=_period_out(one.day), night=_period_out(one.night))
+    return DayOut(
+        date=one.date, day=_period_out(one.day), night=_period_out(one.night), ldn_db=one.ldn_db,
+        lden_db=one.lden_db,
+    )  # fmt: skip
 
 
 def _period_out(one: PeriodLevel) -> PeriodOut:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any, Literal
+import threading
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Body, Path, Query
 from pydantic import BaseModel, Field
@@ -11,9 +12,11 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from analysis.alerts import silences
+from analysis.rules.backtest import MOST_DAYS, NotReplayable
 from analysis.rules.catalog import new_kinds
-from analysis.rules.edit import BadRule, ChangedMeanwhile, change_rule, effective, history, schema
+from analysis.rules.edit import BadRule, ChangedMeanwhile, add_rule, change_rule, effective, history, schema
 from analysis.rules.kinds import kind_of, parse_params
+from analysis.rules.trial import try_rule
 from api import registry_reads as reads
 from api.access import Identity
 from api.audit import record
@@ -24,6 +27,10 @@ from api.times import Instant
 from store.registry.models import Rule, Silence
 
 router = APIRouter(tags=["rules"])
+
+_TRIALS: Final = threading.Lock()
+"""A trial reads months of seconds: one at a time."""
+_TRIAL_SHOWN: Final = 100
 
 RuleId = Annotated[int, Path(ge=1, le=2**53)]
 
@@ -55,6 +62,46 @@ class RuleChangeIn(BaseModel):
     params: dict[str, Any] | None = None
     note: str = Field(default="", max_length=200)
     expected_version: int | None = Field(default=None, ge=1)
+
+
+class RuleIn(BaseModel):
+    """A new rule; parameters that are left out take the kind's default."""
+
+    site: str = Field(max_length=32)
+    kind: str = Field(max_length=32, examples=["noise_window"])
+    enabled: bool = True
+    params: dict[str, Any] = {}
+    note: str = Field(default="", max_length=200)
+
+
+class TrialIn(BaseModel):
+    """A rule to be tried on the past. It need not exist; nothing is stored and nobody is told."""
+
+    site: str = Field(max_length=32)
+    kind: str = Field(max_length=32, examples=["noise_window"])
+    params: dict[str, Any] = Field(default={}, examples=[{"margin_db": 3.0, "hold_s": 300}])
+    days: int = Field(default=90, ge=1, le=MOST_DAYS)
+
+
+class TrialAlertOut(Out):
+    """An alert that there would have been. `resolved_at` is null for one that would still be open."""
+
+    source: str
+    firing_at: datetime
+    resolved_at: datetime | None
+    worst: float | None
+    limit: float | None
+
+
+class TrialOut(Out):
+    """What a rule would have done: "with this rule, how many alerts in the last 90 days?"."""
+
+    start: datetime
+    end: datetime
+    alerts: int
+    per_source: dict[str, int] = Field(description="Alerts of each source that the rule looks at.")
+    known_share: float = Field(description="Share of the rule's looks that found data.")
+    newest: list[TrialAlertOut] = Field(description="The newest hundred.")
 
 
 class RuleVersionOut(Out):
@@ -143,6 +190,50 @@ def change_rule_of_site(
         return _rule_out(row)
 
 
+@router.post("/rules", status_code=201, summary="Add a rule", responses=documented(401, 403, 404, 422))
+def add_rule_of_site(context: Context, who: Who, given: Annotated[RuleIn, Body()]) -> RuleOut:
+    """Give a quarter one more rule, such as a second threshold with another severity."""
+    now = context.wall.now()
+    with context.registry.session() as session:
+        _visible_site(session, who, given.site)
+        try:
+            row = add_rule(
+                session, given.site, given.kind, given.params, who=who.name, now=now, enabled=given.enabled,
+                note=given.note,
+            )  # fmt: skip
+        except BadRule as error:
+            raise invalid("body", str(error)) from None
+        record(session, who.name, "rule.add", f"rule:{row.id}", now, given.model_dump())
+        return _rule_out(row)
+
+
+@router.post(
+    "/rules/trial", summary="Try a rule on the past", responses=documented(401, 403, 404, 409, 422, 503)
+)
+def try_rule_of_site(context: Context, who: Who, given: Annotated[TrialIn, Body()]) -> TrialOut:
+    """Say how many alerts a rule would have raised: the same judging and the same alert machine, over what is stored.
+
+    One trial runs at a time; another meanwhile is answered with `not_possible`.
+    """
+    now = context.clock.now()
+    if not _TRIALS.acquire(blocking=False):
+        raise ApiProblem(409, "not_possible", "another trial is running; try again in a moment")
+    try:
+        with context.registry.reader() as session:
+            _visible_site(session, who, given.site)
+            found = try_rule(session, context.series, now=now, **given.model_dump())
+    except (BadRule, NotReplayable) as error:
+        raise invalid("body", str(error)) from None
+    finally:
+        _TRIALS.release()
+    newest = sorted(found.alerts, key=lambda one: one.firing_at, reverse=True)[:_TRIAL_SHOWN]
+    return TrialOut(
+        start=now - timedelta(days=given.days), end=now, alerts=len(found.alerts), per_source=dict(found.per_source),
+        known_share=found.known_share,
+        newest=[TrialAlertOut.model_validate(one, from_attributes=True) for one in newest],
+    )  # fmt: skip
+
+
 @router.get("/rules/{rule_id}/history", summary="Versions of a rule", responses=documented(401, 404))
 def get_rule_history(context: Context, who: Who, rule_id: RuleId) -> RuleHistoryOut:
     """Return every version of a rule."""
@@ -206,6 +297,12 @@ def lift_silence(context: Context, who: Who, silence_id: RuleId) -> None:
             raise not_found(f"silence {silence_id}")
         silences.lift(session, silence_id, context.clock.now())
         record(session, who.name, "silence.lift", f"silence:{silence_id}", context.wall.now())
+
+
+def _visible_site(session: Session, who: Identity, site: str) -> None:
+    if not who.may_see(site):
+        raise not_found(f"site {site!r}")
+    reads.one_site(session, site)
 
 
 def _visible_rule(session: Session, who: Identity, rule_id: int) -> Rule:

@@ -18,7 +18,7 @@ from api.context import ApiContext
 from api.guard import Context
 from api.hours import water_hours, whole_hours
 from api.problems import documented
-from api.schemas import Label, Out
+from api.schemas import INDICATIVE, Label, Out
 from api.times import End, FirstDay, LastDay, SiteName, Start, dates_of, range_of
 from api.water_today import DayBounds, WaterToday, day_bounds, water_today
 from contract.flags import WaterFlag, names
@@ -60,6 +60,7 @@ class WaterTodayOut(Out):
     """A quarter's water today against yesterday."""
 
     site: str
+    indicative: bool = Field(description=INDICATIVE)
     date: date
     now: datetime
     today_start: datetime
@@ -82,6 +83,7 @@ class WaterHoursOut(Out):
     """Hours of one meter, or of the quarter where `meter` is null."""
 
     site: str
+    indicative: bool = Field(description=INDICATIVE)
     meter: str | None
     total_from: TotalFrom | None
     hours: list[WaterHourOut]
@@ -100,6 +102,7 @@ class WaterDaysOut(Out):
     """Days of a range, by meter, then date."""
 
     site: str
+    indicative: bool = Field(description=INDICATIVE)
     days: list[WaterDayOut]
 
 
@@ -123,6 +126,7 @@ def get_water_hours(
         if meter is not None:
             reads.one_meter(session, site, meter)
         meters = reads.meters_of(session, site)
+        approved = reads.approved_meters(session, site)
     span = range_of(start, end, now, usual=timedelta(days=2), longest=timedelta(days=100))
     since, until = whole_hours(span.start, span.end)
     if meter is not None:
@@ -132,11 +136,14 @@ def get_water_hours(
                          flags=names(WaterFlag(one.flags)), revision=one.revision)
             for one in rows
         ]  # fmt: skip
-        return WaterHoursOut(site=site, meter=meter, total_from=None, hours=hours)
+        return WaterHoursOut(
+            site=site, indicative=meter not in approved, meter=meter, total_from=None, hours=hours
+        )
     cache = request.app.state.water
     assert isinstance(cache, TimedCache)
     return cache.get(
-        ("hours", site, since, until), lambda: _quarter_hours(context, site, meters, since, until, now)
+        ("hours", site, since, until),
+        lambda: _quarter_hours(context, site, meters, approved, since, until, now),
     )
 
 
@@ -151,12 +158,14 @@ def get_water_days(
         row = reads.one_site(session, site)
         if meter is not None:
             reads.one_meter(session, site, meter)
+        approved = reads.approved_meters(session, site)
     clock = site_clock(row)
     today = clock.local(context.clock.now()).date()
     since, until = dates_of(first, last, today, usual_days=30, longest_days=400)
     days = water_days(context.series, clock, site, since, until, meter=meter)
     return WaterDaysOut(
         site=site,
+        indicative=not {one.meter for one in days} <= approved,
         days=[
             WaterDayOut(date=one.date, meter=one.meter, volume_l=one.volume_l, known_share=one.known_share)
             for one in days
@@ -192,10 +201,12 @@ def _today(context: ApiContext, site: str) -> WaterTodayOut:
     with context.registry.reader() as session:
         row = reads.one_site(session, site)
         meters = reads.meters_of(session, site)
+        approved = reads.approved_meters(session, site)
     bounds = day_bounds(site_clock(row), now)
     rows = [(meter, _meter_today(context, site, meter.name, bounds)) for meter in meters]
     return WaterTodayOut(
-        site=site, date=site_clock(row).local(now).date(), now=now, today_start=bounds.today,
+        site=site, indicative=not {meter.name for meter in meters} <= approved,
+        date=site_clock(row).local(now).date(), now=now, today_start=bounds.today,
         yesterday_start=bounds.yesterday, total=total_today(rows),
         meters=[
             MeterTodayOut.model_validate(
@@ -218,8 +229,9 @@ def _meter_today(context: ApiContext, site: str, meter: str, bounds: DayBounds) 
 
 
 def _quarter_hours(
-    context: ApiContext, site: str, meters: Sequence[Meter], start: datetime, end: datetime, now: datetime
-) -> WaterHoursOut:
+    context: ApiContext, site: str, meters: Sequence[Meter], approved: set[str], start: datetime, end: datetime,
+    now: datetime,
+) -> WaterHoursOut:  # fmt: skip
     masters = [one.name for one in meters if one.role == "master"]
     others = [one.name for one in meters if one.role != "master"]
     for names_, total_from in ((masters, "master"), (others, "sum")):
@@ -232,14 +244,15 @@ def _quarter_hours(
                     sums[one.t].append(one.volume_l)
         if sums:
             return WaterHoursOut(
-                site=site, meter=None, total_from="master" if total_from == "master" else "sum",
+                site=site, indicative=not set(names_) <= approved, meter=None,
+                total_from="master" if total_from == "master" else "sum",
                 hours=[
                     WaterHourOut(t=t, volume_l=sum(sums[t]) if t in sums else None, readings=count, flags=[],
                                  revision=0)
                     for t, count in sorted(readings.items())
                 ],
             )  # fmt: skip
-    return WaterHoursOut(site=site, meter=None, total_from="none", hours=[])
+    return WaterHoursOut(site=site, indicative=True, meter=None, total_from="none", hours=[])
 
 
 def _sum_all(values: Sequence[float | None]) -> float | None:
