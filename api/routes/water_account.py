@@ -218,7 +218,8 @@ def get_water_account(request: Request, context: Context, site: SiteName) -> Qua
     masters = [one.name for one in meters if one.role == "master"]
     counted = masters or [one.name for one in meters if one.role == "household"]
     return QuarterAccountOut(
-        site=site, date=today, indicative=not set(counted) <= approved, measured_by="master" if masters else "households",
+        site=site, date=today, indicative=not set(counted) <= approved,
+        measured_by="master" if masters else "households",
         per_head=_per_head(account.per_head), litres_per_household_day=account.litres_per_household_day,
         year_first=account.year.first, year_last=account.year.last, used_m3=account.used_m3,
         known_share=account.known_share, plan_m3=account.plan_m3, over_plan=_over_plan(account.over_plan),

@@ -11,7 +11,8 @@ from tests.api.conftest import Person
 
 SITE = seeding.OWN_SITE
 ASKED = {
-    "device": "dong-men", "suspect": "东侧商铺空调外机", "standard": "gb22337", "zone_class": "1", "note": "投诉编号 17",
+    "device": "dong-men", "suspect": "东侧商铺空调外机", "standard": "gb22337", "zone_class": "1",
+    "note": "投诉编号 17",
     "on": [{"start": "2026-03-02T10:00:00Z", "end": "2026-03-02T10:05:00Z"}],
     "off": [{"start": "2026-03-02T07:00:00Z", "end": "2026-03-02T07:05:00Z"}],
 }  # fmt: skip
