@@ -22,7 +22,7 @@ _PLACE: Final = b"__ASSETS__"
 """What the root files write where the digest's folder belongs."""
 _LIST: Final = b"__FILES__"
 """What the service worker writes where the list of all files belongs."""
-_ROOT_FILES: Final = ("index.html", "ack.html", "sw.js", "manifest.webmanifest")
+_ROOT_FILES: Final = ("index.html", "ack.html", "survey.html", "sw.js", "manifest.webmanifest")
 _TYPES: Final = {
     ".js": "text/javascript", ".mjs": "text/javascript", ".webmanifest": "application/manifest+json",
     ".json": "application/json", ".svg": "image/svg+xml", ".txt": "text/plain",

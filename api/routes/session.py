@@ -59,7 +59,7 @@ class MeOut(Out):
     """Who is logged in. Changes need `csrf_token` in the header `X-CSRF-Token`."""
 
     name: str = Field(examples=["li.wei"])
-    role: Literal["admin", "bureau", "water_office", "manager", "viewer"]
+    role: Literal["admin", "bureau", "water_office", "manager", "committee", "viewer"]
     language: Literal["zh", "en"]
     sites: list[str] | None = Field(description="The sites that the user may see; null for every site.")
     csrf_token: str

@@ -28,7 +28,7 @@ from store.registry.users import (
 
 router = APIRouter(tags=["users"], prefix="/users")
 
-Role = Literal["admin", "bureau", "water_office", "manager", "viewer"]
+Role = Literal["admin", "bureau", "water_office", "manager", "committee", "viewer"]
 UserName = Annotated[str, Path(max_length=64, examples=["li.wei"])]
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from store.registry.dossier_models import (
     DossierAttachment,
@@ -228,10 +228,15 @@ def _browser(survey_id: int, secret: str) -> bytes:
 # -- versions --------------------------------------------------------------------------------------------------
 
 
-def versions_of(session: Session, site: str, programme: str) -> list[DossierVersion]:
-    """Return a dossier's frozen versions, newest first."""
+def versions_of(
+    session: Session, site: str, programme: str, *, before: int | None = None, limit: int = MOST_VERSIONS
+) -> list[DossierVersion]:
+    """Return a dossier's frozen versions, newest first; their documents are read when they are asked for."""
     query = select(DossierVersion).where(DossierVersion.site == site, DossierVersion.programme == programme)
-    return list(session.scalars(query.order_by(DossierVersion.number.desc())))
+    if before is not None:
+        query = query.where(DossierVersion.number < before)
+    ordered = query.order_by(DossierVersion.number.desc()).limit(limit)
+    return list(session.scalars(ordered.options(defer(DossierVersion.document))))
 
 
 def newest_version(session: Session, site: str, programme: str) -> DossierVersion | None:

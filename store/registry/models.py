@@ -119,7 +119,8 @@ class DeviceState(Base):
 
 
 class User(Base):
-    """A person. Roles: ``admin``, ``bureau``, ``water_office``, ``manager`` (of some sites), ``viewer``."""
+    """A person. Roles: ``admin``, ``bureau``, ``water_office``, ``manager`` or ``committee`` (of some sites),
+    ``viewer``."""
 
     __tablename__ = "users"
 
@@ -138,7 +139,7 @@ class User(Base):
 
 
 class UserSite(Base):
-    """A manager or viewer sees these sites only."""
+    """A manager, committee or viewer sees these sites only."""
 
     __tablename__ = "user_sites"
 

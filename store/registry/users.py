@@ -23,10 +23,10 @@ from sqlalchemy.orm import Session
 
 from store.registry.models import LoginSession, Site, User, UserSite
 
-Role = Literal["admin", "bureau", "water_office", "manager", "viewer"]
+Role = Literal["admin", "bureau", "water_office", "manager", "committee", "viewer"]
 Language = Literal["zh", "en"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
-SITE_BOUND_ROLES: Final = frozenset({"manager", "viewer"})
+SITE_BOUND_ROLES: Final = frozenset({"manager", "committee", "viewer"})
 """Roles that see the sites they were given; the others see every site."""
 PASSWORD_LEAST: Final = 10
 PASSWORD_MOST: Final = 256

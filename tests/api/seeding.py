@@ -21,9 +21,9 @@ NOW = datetime(2026, 3, 2, 14, 5, 20, tzinfo=UTC)
 """22:05:20 in Beijing: five minutes into the night."""
 HISTORY_H = 26
 PASSWORD = "correct-horse-battery"
-ROLES = ("admin", "bureau", "water_office", "manager", "viewer")
+ROLES = ("admin", "bureau", "water_office", "manager", "committee", "viewer")
 OWN_SITE = "jing-yuan"
-"""The quarter of the manager and the viewer."""
+"""The quarter of the manager, the committee and the viewer."""
 OTHER_SITE = "hu-pan"
 SITES = {
     "jing-yuan": ("静园小区", "Quiet Garden", "海淀区", "1", 39.96, 116.31),
@@ -227,7 +227,7 @@ def _hash() -> str:
 def _seed_users(session) -> None:
     for role in ROLES:
         user = User(name=role, password_hash=_hash(), role=role, language="zh", created_at=NOW)
-        if role in ("manager", "viewer"):
+        if role in ("manager", "committee", "viewer"):
             user.sites = [UserSite(site=OWN_SITE)]
         session.add(user)
     session.flush()

@@ -39,7 +39,8 @@ ADMINS_ONLY = {
 VALUES = {
     "site": seeding.OWN_SITE, "device": "dong-men", "alert_id": "2", "meter": "zong-biao", "name": "viewer",
     "rule_id": "1", "silence_id": "999", "contact_id": "999", "token": "no-such-token",
-    "programme": "ningjing", "number": "1", "entry_id": "999", "attachment_id": "999", "survey_id": "999", "before": "1",
+    "programme": "ningjing", "number": "1", "entry_id": "999", "attachment_id": "999",
+    "survey_id": "999", "before": "1",
     "token_id": "999", "exclusion_id": "999", "check_id": "999",
     "kind": "hours", "report_id": "0123456789abcdef",
 }  # fmt: skip
