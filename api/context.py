@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from api.live_hub import LiveHub
+from api.map_tiles import TileLayer
 from api.ratelimit import ADDRESS_RATE, USER_RATE, Rate
 from contract.clock import Clock, SystemClock
 from store.registry.database import Registry
@@ -20,11 +21,15 @@ class ApiConfig:
 
     ``base_url`` is the address that people use, such as ``https://quietwater.example``; where it is ``https``, the
     session's cookie is marked Secure. ``demo`` tells the page to say that its data are a demonstration.
-    ``user_rate`` bounds the requests of one user, ``address_rate`` those of one address without a login.
+    ``tiles`` are the layers of the map, from below; without one it is drawn on ``ground``, a GeoJSON file, or else on a
+    plain plan of the districts. ``user_rate`` bounds the requests of one user, ``address_rate`` those of one address
+    without a login.
     """
 
     base_url: str = ""
     demo: bool = False
+    tiles: tuple[TileLayer, ...] = ()
+    ground: Path | None = None
     user_rate: Rate = USER_RATE
     address_rate: Rate = ADDRESS_RATE
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from api.map_tiles import TileLayer
 from store.series.address import DuckDbAddress, StoreAddress
 
 DEFAULT_DATA: Final = Path("data")
@@ -29,6 +30,10 @@ class ServerSettings:
     """The address under which people reach the page, for links in messages."""
     store: StoreAddress | None = None
     """Where the series are; ``None`` for the embedded store in the data folder."""
+    tiles: tuple[TileLayer, ...] = ()
+    """Layers of the map, from below; without one it is drawn on ``ground``."""
+    ground: Path | None = None
+    """A GeoJSON file that the map is drawn on; ``None`` for a plain plan of the districts."""
     ingest_name: str = "ingest"
     """Session of this ingest process at the broker; of several, each has its own."""
     ingest_group: str | None = None

@@ -19,6 +19,7 @@ from api.live_hub import LiveHub
 from api.live_mqtt import LiveMqtt
 from app.broker import SERVER_USER, EmbeddedBroker
 from app.lock import PartLocks
+from app.numbers import analysis_numbers, ingest_numbers
 from app.settings import ServerSettings, broker_password
 from app.web import WebServer
 from contract.clock import Clock
@@ -51,6 +52,7 @@ class System:
         self._broker: EmbeddedBroker | None = None
         self._series: SeriesStore | None = None
         self._ready: dict[str, Callable[[], bool]] = {}
+        self._metrics: dict[str, Callable[[], dict[str, float]]] = {}
         self._web: WebServer | None = None
         self.admin_password: str | None = None
         """Set when this start made the admin; it is kept nowhere."""
@@ -153,6 +155,7 @@ class System:
         ingest.start()
         self._undo.append(("ingest", ingest.stop))
         self._ready["ingest"] = lambda: ingest.healthy
+        self._metrics["ingest"] = lambda: ingest_numbers(ingest)
 
     def _start_serving(self, clock: Clock, demo: bool) -> None:
         self._prepare_registry(clock)
@@ -165,7 +168,11 @@ class System:
         parts.append(("live feed", feed))
         context = ApiContext(
             series=self.series, registry=self.registry, clock=clock, live=hub,
-            config=ApiConfig(base_url=self.settings.base_url or "", demo=demo), ready=self._ready,
+            config=ApiConfig(
+                base_url=self.settings.base_url or "", demo=demo,
+                tiles=self.settings.tiles, ground=self.settings.ground,
+            ),
+            ready=self._ready, metrics=self._metrics,
             files=self.settings.data / "files",
         )  # fmt: skip
         web = WebServer(create_app(context), self.settings.host, self.settings.port)
@@ -179,7 +186,9 @@ class System:
     def _alerts(self, clock: Clock, hub: LiveHub) -> tuple[str, Analysis | AlertFollower]:
         """Return where the pages learn of alerts: from analysis here, or from the registry where it runs elsewhere."""
         if "analysis" in self._parts:
-            name, part = "analysis", self._analysis(clock, hub)
+            analysis = self._analysis(clock, hub)
+            self._metrics["analysis"] = lambda: analysis_numbers(analysis)
+            name, part = "analysis", analysis
         else:
             name, part = "live alerts", AlertFollower(hub, self.registry)
         self._ready[name] = lambda: part.healthy

@@ -1,7 +1,7 @@
 // All quarters as a table that can be sorted.
 
 import { fill, h, setAttr, setText } from "../dom.js";
-import { level } from "../format.js";
+import { level, NONE } from "../format.js";
 import { label, t } from "../i18n.js";
 import { path } from "../router.js";
 import { liveLevel, marginWords, stateMark } from "./level.js";
@@ -12,6 +12,7 @@ const COLUMNS = [
   ["district", (site) => site.district, "text"],
   ["zone", (site) => site.zone_class, "text"],
   ["state", (site) => STATES[site.state], "number"],
+  ["period", (site) => site.share ?? -1, "number"],
   ["live", null, null],
   ["level", (site) => site.worst?.laeq_db ?? -999, "number"],
   ["limit", (site) => site.limit.value_db, "number"],
@@ -77,18 +78,19 @@ function headOf(key, value, order, arrange) {
 
 function rowOf(site) {
   const mark = stateMark(site.state);
-  const cells = Object.fromEntries(["level", "limit", "margin", "alerts", "devices"].map((key) => [key, h("td", { class: "right" })]));
+  const cells = Object.fromEntries(["period", "level", "limit", "margin", "alerts", "devices"].map((key) => [key, h("td", { class: "right" })]));
   const lives = new Map();
   const livePlace = h("td", { class: "right live-cell" });
   const node = h("tr", { data: { testid: "site-row", site: site.name } },
     h("th", { scope: "row" }, h("a", { href: path("site", site.name) }, label(site.label))),
-    h("td", {}, site.district), h("td", {}, t("site.zone_short", { zone: site.zone_class })), h("td", {}, mark.node), livePlace,
+    h("td", {}, site.district), h("td", {}, t("site.zone_short", { zone: site.zone_class })), h("td", {}, mark.node), cells.period, livePlace,
     cells.level, cells.limit, cells.margin, cells.alerts, cells.devices);
   let worst = null;
   return {
     node,
     take(now) {
       mark.set(now.state);
+      setText(cells.period, now.period || NONE);
       setText(cells.level, level(now.worst?.laeq_db));
       setText(cells.limit, level(now.limit.value_db));
       setText(cells.margin, marginWords(now.worst?.margin_db) || "–");

@@ -1,42 +1,50 @@
-// All quarters: how each is now, its water, its open alerts.
+// All quarters: how each is now or stood over a period, its water, its open alerts; as cards, table or map.
 
 import { get } from "../api.js";
 import { refreshMs } from "../clock.js";
 import { every, fill, h, setText } from "../dom.js";
+import { percent } from "../format.js";
 import { label, t } from "../i18n.js";
 import { latestLevels, live } from "../live.js";
 import { alertList } from "../parts/alertList.js";
-import { icon } from "../parts/icons.js";
+import { chosen, cityTools, firstChoice } from "../parts/cityTools.js";
 import { siteCard } from "../parts/siteCard.js";
+import { siteMap } from "../parts/siteMap.js";
 import { siteTable } from "../parts/siteTable.js";
-import { empty, failure, loading } from "../parts/states.js";
+import { loadStandings, shownState } from "../parts/standings.js";
+import { empty, failure, loading, toast } from "../parts/states.js";
 
-const KEPT_VIEW = "quietwater.overview";
-const FILTERS = ["all", "above", "near", "alerts", "no_data"];
-const SEARCH_FROM = 8;
 const ORDER = { above: 0, near: 1, below: 2, no_data: 3 };
 
 /** The overview. */
 export function overview({ signal }) {
-  const state = { sites: [], filter: "all", words: "", view: keptView(), shown: null };
+  const state = { sites: [], standings: null, choice: firstChoice(), shown: null };
   const summary = h("p", { class: "summary", data: { testid: "summary" } }, "\u00a0");
-  const tools = h("div", { class: "tools" });
   const place = h("div", { class: "sites" }, loading(3, "card"));
   const zones = new Map();
   const alerts = h("section", { class: "side", "aria-labelledby": "alerts-title" },
     h("h2", { id: "alerts-title" }, t("alert.open_title")),
     alertList({ signal, zone: (site) => zones.get(site) ?? "Asia/Shanghai" }));
   const render = () => renderSites(place, state, signal);
+  const loadPeriod = async () => {
+    const { period } = state.choice;
+    try {
+      const standings = period === "now" ? null : await loadStandings(period, signal);
+      if (period !== state.choice.period) return;
+      state.standings = standings;
+      render();
+    } catch (error) {
+      if (error.name !== "AbortError") toast(error.message, "bad");
+    }
+  };
+  const tools = cityTools(state.choice, (key) => (key === "period" ? loadPeriod() : render()));
   const load = async () => {
     try {
       const { items } = await get("/sites", {}, signal);
       state.sites = items;
       for (const site of items) zones.set(site.name, site.timezone);
       setText(summary, summaryWords(items));
-      tools.hidden = items.length < 2;
-      if (!tools.childElementCount || tools.dataset.many !== String(items.length >= SEARCH_FROM)) {
-        renderTools(tools, state, render);
-      }
+      tools.sites(items);
       render();
     } catch (error) {
       if (error.name !== "AbortError" && !state.sites.length) fill(place, failure(error, load));
@@ -54,17 +62,9 @@ export function overview({ signal }) {
     title: t("ways.sites"),
     node: h("div", { class: "overview" },
       h("div", { class: "overview-main" },
-        h("div", { class: "head" }, h("h1", { tabindex: "-1" }, t("overview.title")), summary), tools, place),
+        h("div", { class: "head" }, h("h1", { tabindex: "-1" }, t("overview.title")), summary), tools.node, place),
       alerts),
   };
-}
-
-function keptView() {
-  try {
-    return localStorage.getItem(KEPT_VIEW) === "table" ? "table" : "cards";
-  } catch {
-    return "cards";
-  }
 }
 
 function summaryWords(sites) {
@@ -80,60 +80,32 @@ function summaryWords(sites) {
   ].join(t("overview.comma"));
 }
 
-function renderTools(tools, state, render) {
-  const many = state.sites.length >= SEARCH_FROM;
-  tools.dataset.many = String(many);
-  const choices = FILTERS.map((key) =>
-    h("button", {
-      class: "choice", type: "button", "aria-pressed": String(state.filter === key), data: { filter: key },
-      on: {
-        click: () => {
-          state.filter = key;
-          for (const one of choices) one.setAttribute("aria-pressed", String(one.dataset.filter === key));
-          render();
-        },
-      },
-    }, t(`filter.${key}`)));
-  const search = many && h("input", {
-    type: "search", class: "search", placeholder: t("overview.search"), "aria-label": t("overview.search"), value: state.words,
-    on: { input: (event) => { state.words = event.target.value.trim().toLowerCase(); render(); } },
-  });
-  const views = ["cards", "table"].map((view) =>
-    h("button", {
-      class: "choice", type: "button", "aria-pressed": String(state.view === view), title: t(`view.${view}`), data: { view, testid: `view-${view}` },
-      on: {
-        click: () => {
-          state.view = view;
-          for (const one of views) one.setAttribute("aria-pressed", String(one.dataset.view === view));
-          try {
-            localStorage.setItem(KEPT_VIEW, view);
-          } catch {
-            // not kept, still shown
-          }
-          render();
-        },
-      },
-    }, icon(view), h("span", { class: "spoken" }, t(`view.${view}`))));
-  fill(tools,
-    h("div", { class: "choices", role: "group", "aria-label": t("overview.filter") }, choices), search,
-    h("div", { class: "choices choices-view", role: "group", "aria-label": t("overview.view") }, views));
-}
-
 function renderSites(place, state, signal) {
-  const sites = state.sites.filter((site) => passes(site, state));
-  const kind = sites.length ? state.view : "empty";
+  const { choice, standings } = state;
+  const sites = state.sites
+    .map((site) => ({ ...site, shown: shownState(site, standings), ...periodOf(standings?.get(site.name)) }))
+    .filter((site) => chosen(site, choice));
+  const kind = sites.length || choice.view === "map" ? choice.view : "empty";
   if (state.shown?.kind !== kind || kind === "empty") {
     state.shown?.close?.();
-    state.shown = kind === "cards" ? cards(place, signal) : kind === "table" ? table(place) : nothing(place, state);
+    const words = (one) => stateWords(one, choice.period);
+    state.shown = { cards: () => cards(place, signal), table: () => table(place), map: () => map(place, signal, words), empty: () => nothing(place, state) }[kind]();
   }
   state.shown.sites(sites);
   state.shown.levels(latestLevels());
 }
 
-function passes(site, state) {
-  const { filter, words } = state;
-  const fits = filter === "all" || (filter === "alerts" ? site.alerts.unanswered > 0 : site.state === filter);
-  return fits && (!words || [site.name, site.label.zh, site.label.en, site.district].some((one) => one.toLowerCase().includes(words)));
+/** The share of a period's judged days and nights within their limits, or why there is none. */
+function periodOf(standing) {
+  if (!standing) return { period: "", share: null };
+  const judged = standing.days + standing.nights;
+  const within = standing.days_within + standing.nights_within;
+  const words = judged ? t("standing.share", { share: percent(standing.share_within), within, judged }) : t("standing.no_data");
+  return { period: words, share: standing.share_within };
+}
+
+function stateWords(state, period) {
+  return t(period === "now" ? `state.${state}` : `standing.${state}`);
 }
 
 function nothing(place, state) {
@@ -145,7 +117,13 @@ function nothing(place, state) {
 function table(place) {
   const shown = siteTable();
   fill(place, shown.node);
-  return { kind: "table", sites: shown.sites, levels: shown.levels, tick: shown.tick };
+  return { kind: "table", ...shown };
+}
+
+function map(place, signal, words) {
+  const shown = siteMap({ signal, words });
+  fill(place, shown.node);
+  return { kind: "map", ...shown };
 }
 
 /** Cards by site; each is made once and changed in place, so that nothing jumps. */
