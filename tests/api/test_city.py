@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,7 @@ def inside(point: tuple[float, float], ring: list[list[float]]) -> bool:
     assert ring[0] == ring[-1]
     return all(
         (b[0] - a[0]) * (point[1] - a[1]) - (b[1] - a[1]) * (point[0] - a[0]) > 0
-        for a, b in zip(ring, ring[1:], strict=False)
+        for a, b in pairwise(ring)
     )
 
 
