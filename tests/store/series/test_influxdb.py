@@ -446,3 +446,24 @@ def test_minutes_and_events_are_written_beside_one_another(influx_address: Influ
         "s": {"noise_second", "touched"}, "m": {"noise_minute", "water_reading", "touched"}, "l": {"event"},
     }  # fmt: skip
     store.close()
+
+
+def test_every_level_that_is_sent_is_a_float_field(influx_address: InfluxAddress) -> None:
+    levels = {
+        "lceq_db": 60,
+        "lzeq_db": 61.5,
+        "lasmax_db": 62.25,
+        "lasmin_db": 40,
+        "lcpeak_db": 80.125,
+        "lae_db": 50,
+    }
+    store = InfluxStore(influx_address)
+    put(store, [second(T0, 50, **levels), second(T0 + SECOND, 50)])
+    store.close()
+    fields = ", ".join([*levels, "laeq_db"])
+    rows = _ask(influx_address.url, f'SELECT {fields} FROM "{influx_address.seconds}".."noise_second"')
+    assert [row[1:] for row in rows] == [[*levels.values(), 50], [None] * 6 + [50]]
+    types = dict(
+        _ask(influx_address.url, f'SHOW FIELD KEYS ON "{influx_address.seconds}" FROM "noise_second"')
+    )
+    assert {types[key] for key in (*levels, "laeq_db", "lafmax_db", "energy_ms")} == {"float"}
