@@ -33,6 +33,7 @@ from api.routes import (
     dossiers,
     exclusions,
     exports,
+    handling,
     health,
     judging,
     live,
@@ -57,13 +58,16 @@ from api.version import VERSION
 from store.registry.dossier_files import MOST_BYTES
 
 _MOST_BODY: Final = 256 << 10
-_LARGER_BODIES: Final = ((r"/api/v1/sites/[^/]+/dossier/attachments", MOST_BYTES),)
+_LARGER_BODIES: Final = (
+    (r"/api/v1/sites/[^/]+/dossier/attachments", MOST_BYTES),
+    (r"/api/v1/alerts/\d+/photos", MOST_BYTES),
+)
 """Paths to which files are sent, and how large these may be."""
 _PREFIX: Final = "/api/v1"
 _VERSIONED: Final = (
     judging, noise_day, exclusions, checks, water_account, presets,
     dossiers, dossier_registers, dossier_files, dossier_surveys,
-    session, contacts, tokens, sites, city, provisioning, noise, patterns, water, exports, alerts, rules, live, records,
+    session, contacts, tokens, sites, city, provisioning, noise, patterns, water, exports, alerts, handling, rules, live, records,
     reports, users,
 )  # fmt: skip
 _DESCRIPTION: Final = f"""

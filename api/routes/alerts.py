@@ -146,7 +146,7 @@ def list_alerts(
 def get_alert(context: Context, who: Who, alert_id: AlertId) -> AlertWithHistoryOut:
     """Return an alert and its transitions."""
     with context.registry.reader() as session:
-        return _with_history(session, _visible_alert(session, who, alert_id))
+        return _with_history(session, visible_alert(session, who, alert_id))
 
 
 @router.post(
@@ -158,7 +158,7 @@ def acknowledge_alert(
     """Take a firing alert up. Again by anyone changes nothing: the first one stands."""
     note = (given.note or "").strip() if given else ""
     with context.registry.session() as session:
-        before = _visible_alert(session, who, alert_id).state
+        before = visible_alert(session, who, alert_id).state
         try:
             told = acknowledge(session, alert_id, who.name, context.clock.now(), note or None)
         except NoSuchAlert:
@@ -253,7 +253,8 @@ def _filtered(who: Identity, state: StateFilter, site: str | None) -> Any:
             return query
 
 
-def _visible_alert(session: Session, who: Identity, alert_id: int) -> Alert:
+def visible_alert(session: Session, who: Identity, alert_id: int) -> Alert:
+    """Return an alert, or raise the problem "not found" where it is of a site that the user may not see."""
     alert = session.get(Alert, alert_id)
     if alert is None or not who.may_see(alert.site):
         raise not_found(f"alert {alert_id}")

@@ -84,7 +84,7 @@ def add_dossier_attachment(
 
     What a file is is told by its content. A name is made safe.
     """
-    folder = _folder(context)
+    folder = files_of(context)
     found = _demand_file(content)
     if indicator is not None and all(one.indicator(indicator) is None for one in shipped().values()):
         raise invalid("query.indicator", f"there is no indicator {indicator!r}")
@@ -109,7 +109,7 @@ def get_dossier_attachment(context: Context, site: SiteInPath, attachment_id: At
     """Return a file to be saved; a removed one too, since a frozen version may name it."""
     with context.registry.reader() as session:
         row = _attachment(session, site, attachment_id)
-    content = _folder(context).read(row.sha256)
+    content = files_of(context).read(row.sha256)
     if content is None:
         raise not_found(f"file {attachment_id} (its bytes are lost)")
     ascii_name = row.name.encode("ascii", "replace").decode().replace("?", "_")
@@ -135,7 +135,8 @@ def remove_dossier_attachment(
             record(session, who.name, "dossier.file.remove", f"{site}/file:{row.id}", context.wall.now())
 
 
-def _folder(context: ApiContext) -> FileFolder:
+def files_of(context: ApiContext) -> FileFolder:
+    """Return the folder of files, or raise the problem "unavailable" where the server has none."""
     if context.files is None:
         raise ApiProblem(503, "unavailable", "this server has no folder for files")
     return FileFolder(context.files)

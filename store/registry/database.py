@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from store.registry import dossier_models as _dossier_models  # noqa: F401 - its tables belong to the schema
+from store.registry import handling as _handling  # noqa: F401 - as above
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _READ_ONLY = "quietwater_read_only"
