@@ -57,6 +57,10 @@ _TABLES: Final = (
 )
 
 
+# Made in files of an earlier version, too, which lack nothing else for it.
+_ADDED: Final = ("CREATE TABLE IF NOT EXISTS tidied (name VARCHAR NOT NULL, upto BIGINT NOT NULL)",)
+
+
 def prepare(file: DuckDbFile) -> None:
     """Make the tables in a new file, or check an old one. Raises :class:`UnusableStoreFile`."""
     with file.write() as connection:
@@ -67,6 +71,8 @@ def prepare(file: DuckDbFile) -> None:
             connection.execute("INSERT INTO quietwater_store VALUES (?)", [SCHEMA_VERSION])
         else:
             _check(connection, file, tables)
+        for statement in _ADDED:
+            connection.execute(statement)
 
 
 def _check(connection: Connection, file: DuckDbFile, tables: set[str]) -> None:

@@ -4,12 +4,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Literal
 
-from store.series import duckdb_events, duckdb_hours, duckdb_noise, duckdb_rollups, duckdb_water
+from store.series import (
+    duckdb_events,
+    duckdb_hours,
+    duckdb_noise,
+    duckdb_retention,
+    duckdb_rollups,
+    duckdb_tidy,
+    duckdb_water,
+)
 from store.series.columns import split
 from store.series.duckdb_file import Connection, DuckDbFile
 from store.series.duckdb_recall import recall
@@ -31,6 +40,7 @@ from store.series.interface import (
     WriteReport,
 )
 from store.series.memory import Mark, Memory
+from store.series.retention import Retained, Retention
 
 _US: Final = 1_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -278,6 +288,16 @@ class DuckDbStore:
             numbers = memory.sources.select(site, source)
         with self._file.read() as connection:
             return duckdb_rollups.read_water(connection, memory.sources, start_s, end_s, numbers)
+
+    # -- housekeeping ------------------------------------------------------------------------------------------
+
+    def retain(self, retention: Retention, now: datetime, *, budget_s: float) -> Retained:
+        """Delete readings that are older than they are to be kept, and whose hours have their rows."""
+        return duckdb_retention.retain(self._file, retention, now, budget_s, time.monotonic)
+
+    def tidy(self, before: datetime, *, budget_s: float) -> bool:
+        """Sort the hours that ended before ``before``; return whether some are left."""
+        return duckdb_tidy.tidy(self._file, _us(before) // _US, budget_s, time.monotonic)
 
     def close(self) -> None:
         """Finish what is under way and release the file."""

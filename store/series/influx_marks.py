@@ -44,6 +44,12 @@ class InfluxMarks:
             self._refresh()
             return [(mark, *self._sources.names[mark[1]]) for mark in self._dirty.take(before_s, limit)]
 
+    def open(self) -> list[tuple[str, int]]:
+        """Return kind and start in seconds of every hour that is dirty, without taking it to be rolled up."""
+        with self._lock:
+            self._refresh()
+            return [(kind, hour_s) for kind, _, hour_s in self._dirty.open()]
+
     def settle(self, hours: Sequence[tuple[Literal["noise", "water"], str, str, int]]) -> None:
         """Clear the marks of hours (kind, site, source, start in s) that nothing has touched since they were due."""
         with self._lock:

@@ -18,6 +18,7 @@ from store.series.address import InfluxAddress
 from store.series.influx_http import InfluxHttp
 from store.series.influx_marks import InfluxMarks
 from store.series.influx_ql import S, as_int, ask, by_source, ns, quoted, span, utc, values, where
+from store.series.influx_retention import InfluxRetention
 from store.series.influx_write import InfluxWriter
 from store.series.interface import (
     DirtyHour,
@@ -34,6 +35,7 @@ from store.series.interface import (
     WriteReport,
 )
 from store.series.periods import period_table
+from store.series.retention import Retained, Retention
 
 _SOURCES_FOR_NS: Final = 60 * S
 _LINES_AT_A_TIME: Final = 2_000
@@ -52,6 +54,7 @@ class InfluxStore:
         self._wall_ns = wall_ns
         self._writer = InfluxWriter(self._http, wall_ns)
         self._marks = InfluxMarks(self._http, wall_ns)
+        self._retention = InfluxRetention(self._http)
         self._sources_lock = threading.Lock()
         self._sources: tuple[int, list[tuple[str, str]]] = (-_SOURCES_FOR_NS, [])
 
@@ -220,6 +223,14 @@ class InfluxStore:
     ) -> list[WaterHour]:
         """Return the stored hour rows of a range, the highest revision of each, ascending in time."""
         return influx_rollups.water(self._http, *span(start, end), site, source)
+
+    def retain(self, retention: Retention, now: datetime, *, budget_s: float) -> Retained:  # noqa: ARG002
+        """Tell the server how long to keep readings, and for longer while hours near their end have no row."""
+        return self._retention.apply(retention, now, self._marks.open())
+
+    def tidy(self, before: datetime, *, budget_s: float) -> bool:  # noqa: ARG002
+        """Do nothing: the server keeps its own order."""
+        return False
 
     def close(self) -> None:
         """Close the connections."""

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from contract.messages import Reading
+from store.series.retention import Retained, Retention
 
 RollupInterval = Literal["hour"]
 
@@ -294,6 +295,18 @@ class SeriesStore(Protocol):
         self, start: datetime, end: datetime, *, site: str | None = None, source: str | None = None
     ) -> list[WaterHour]:
         """Return the stored hour rows of a range, the highest revision of each, ascending in time."""
+        ...
+
+    def retain(self, retention: Retention, now: datetime, *, budget_s: float) -> Retained:
+        """Delete readings that are older than they are to be kept, as far as ``budget_s`` real seconds go.
+
+        An hour goes only when its row is stored and nothing has arrived since. A store whose server deletes by itself
+        sees to it that the server does not do so earlier.
+        """
+        ...
+
+    def tidy(self, before: datetime, *, budget_s: float) -> bool:
+        """Put what came in before ``before`` into the order in which it is read; return whether some is left."""
         ...
 
     def newest(self) -> datetime | None:

@@ -147,6 +147,10 @@ class DirtyHours:
             self._taken[mark] = self._touched[mark]
         return due[:limit]
 
+    def open(self) -> list[Mark]:
+        """Return all marks, without taking them."""
+        return list(self._touched)
+
     def settled(self, marks: Iterable[Mark]) -> list[Mark]:
         """Return those of ``marks`` that nothing has touched since they were taken (or that never were)."""
         return [
