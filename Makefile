@@ -2,6 +2,7 @@
 # make test   set up and run every test               make test ARGS="tests/edge -k outbox"
 # make check  ruff, pyright, import-linter
 # make chaos  break everything at random for half an hour, then count     make chaos ARGS="--minutes 5"
+# make fuzz-api   every operation as every role against its own document, for some twenty minutes
 # make fuzz   a million mutated messages through ingest's validation, and as many frames through each meter codec
 .DEFAULT_GOAL := run
 .DELETE_ON_ERROR:
@@ -14,7 +15,7 @@ ARGS ?=
 # Tests that start processes wait on one another's work: two at a time are enough, also on a larger machine.
 TEST_JOBS ?= 2
 
-.PHONY: run test check chaos fuzz pins clean
+.PHONY: run test check chaos fuzz fuzz-api pins clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/quietwater up --demo $(ARGS)
@@ -34,6 +35,9 @@ chaos: $(VENV)/.dev
 fuzz: $(VENV)/.dev
 	@$(BIN)/python -m tests.ingest.fuzz --count 1000000
 	@$(BIN)/python -m tests.edge.water.fuzz_codecs --count 1000000 --jobs 2
+
+fuzz-api: $(VENV)/.dev
+	@$(BIN)/python -m tests.api.fuzz --examples 100 $(ARGS)
 
 # New pins for everything that pyproject.toml names; hashes, no address of a registry.
 PIN := $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
