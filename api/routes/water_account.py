@@ -179,10 +179,10 @@ class LossOut(Out):
 class LeakageIn(BaseModel):
     """A supplier's year."""
 
-    supplied_m3: float = Field(gt=0.0, examples=[100_000_000.0])
-    registered_m3: float = Field(ge=0.0, examples=[82_000_000.0])
+    supplied_m3: float = Field(ge=1.0, le=1e12, examples=[100_000_000.0])
+    registered_m3: float = Field(ge=0.0, le=1e12, examples=[82_000_000.0])
     household_share: float = Field(ge=0.0, le=1.0, description="Share of the water read at households.")
-    pipe_km: float = Field(ge=0.0, examples=[800.0])
+    pipe_km: float = Field(ge=0.0, le=1e7, examples=[800.0])
     outlet_pressure_mpa: float = Field(ge=0.0, le=5.0, examples=[0.4])
     frost_depth_m: float = Field(ge=0.0, le=10.0, examples=[0.0])
 
