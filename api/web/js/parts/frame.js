@@ -99,7 +99,7 @@ function waysOf() {
     element: links,
     badge,
     mark(way) {
-      const present = way === "site" ? "" : way;
+      const present = way === "site" || way === "dossier" ? "" : way;
       for (const link of links) {
         if (link.dataset.way === present) link.setAttribute("aria-current", "page");
         else link.removeAttribute("aria-current");
@@ -188,6 +188,7 @@ function userMenu(loggedOut, signal) {
       "div",
       { class: "menu-list" },
       h("p", { class: "menu-who" }, user().name, h("span", {}, t(`role.${user().role}`))),
+      h("a", { href: path("reports") }, t("reports.title")),
       h("a", { href: path("account") }, t("account.title")),
       isAdmin() && h("a", { href: path("setup") }, t("setup.title")),
       isAdmin() && h("a", { href: path("users") }, t("users.title")),

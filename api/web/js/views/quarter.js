@@ -10,9 +10,11 @@ import { alertHistory } from "../parts/alertHistory.js";
 import { alertList } from "../parts/alertList.js";
 import { devicePanel } from "../parts/devicePanel.js";
 import { icon } from "../parts/icons.js";
+import { lazyPart } from "../parts/lazy.js";
 import { stateMark } from "../parts/level.js";
 import { noisePanel } from "../parts/noisePanel.js";
 import { patternsPanel } from "../parts/patternsPanel.js";
+import { reportsPanel } from "../parts/reportsPanel.js";
 import { rulesPanel } from "../parts/rulesPanel.js";
 import { againstWords } from "../parts/siteCard.js";
 import { failure, loading } from "../parts/states.js";
@@ -39,15 +41,24 @@ function show(place, site, { section, device, range, signal }) {
   const noise = noisePanel(site, { device, range, signal });
   const head = headOf(site);
   const sections = {
-    noise: part("noise", t("noise.title"), noise.node),
+    noise: part("noise", t("noise.title"), [
+      noise.node,
+      site.levels.length > 0 && lazyPart(t("day.title"), "judged-day", async (node) => (await import("../parts/judgedDay.js")).judgedDay(node, site, signal)),
+      site.levels.length > 0 && lazyPart(t("check.title"), "checks", async (node) => (await import("../parts/checks.js")).sourceChecks(node, site, signal)),
+    ]),
     patterns: part("patterns", t("patterns.title"), patternsPanel(site, { device: device ?? site.worst?.device, signal }).node),
-    water: part("water", t("water.title"), waterPanel(site, { signal }).node),
+    water: part("water", t("water.title"), [
+      waterPanel(site, { signal }).node,
+      lazyPart(t("account.title"), "water-account", async (node) => (await import("../parts/waterAccount.js")).waterAccount(node, site, signal)),
+    ]),
     alerts: part("alerts", t("alert.open_title"), [
       alertList({ site: site.name, showSite: false, signal, zone: () => site.timezone, withPending: true }),
       alertHistory(site, signal),
       rulesPanel(site, signal),
+      lazyPart(t("judging.title"), "judging", async (node) => (await import("../parts/judging.js")).judging(node, site, signal)),
     ]),
     devices: part("devices", t("device.title"), devicePanel(site, { signal }).node),
+    reports: part("reports", t("reports.title"), reportsPanel({ site, signal }).node),
   };
   const jumps = Object.keys(sections).map((key) =>
     h("a", { class: "way", href: path("site", site.name, key), on: { click: (event) => jump(event, sections[key]) } }, t(`section.${key}`)));
@@ -96,6 +107,7 @@ function headOf(site) {
       h("a", { class: "back", href: "#/" }, icon("back"), t("quarter.back")),
       h("div", { class: "quarter-title" }, h("h1", { tabindex: "-1" }, label(site.label)), mark.node),
       h("p", { class: "caption" }, [t("site.zone", { zone: site.zone_class }), t(`zone.${site.zone_class}`), site.district].filter(Boolean).join(" · ")),
+      h("p", {}, h("a", { class: "button", href: path("dossier", site.name), data: { testid: "to-dossier" } }, icon("note"), t("dossier.title"))),
       h("div", { class: "quarter-level" }, h("p", { class: "big" }, number, h("span", { class: "unit" }, " dB")), h("div", { class: "quarter-against" }, against, where))),
   };
 }
