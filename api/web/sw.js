@@ -4,7 +4,7 @@
 const SHELL = "shell __ASSETS__";
 const DATA = "data";
 const FILES = __FILES__;
-const KEPT = /^\/api\/v1\/(session|sites|alerts)(\/|$)/;
+const KEPT = /^\/api\/v1\/(session|sites|alerts)(\/|$)(?!.*\/dossier)/;
 const PATIENCE_MS = 5000;
 
 self.addEventListener("install", (event) => {

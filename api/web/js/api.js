@@ -44,19 +44,20 @@ export function fileAddress(path, query) {
   return `${BASE}${path}?${new URLSearchParams(query)}`;
 }
 
-/** Send a change. */
+/** Send a change; a file is sent as it is. */
 export function send(method, path, body = undefined, signal = undefined) {
   return request(method, path, body, signal);
 }
 
 async function request(method, path, body, signal) {
   const headers = { Accept: "application/json" };
-  if (body !== undefined) headers["Content-Type"] = "application/json";
+  const file = body instanceof Blob;
+  if (body !== undefined) headers["Content-Type"] = file ? "application/octet-stream" : "application/json";
   if (method !== "GET" && csrfToken) headers["X-CSRF-Token"] = csrfToken;
   let answer;
   try {
     answer = await fetch(BASE + path, {
-      method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body), credentials: "same-origin",
+      method, headers, signal, body: body === undefined || file ? body : JSON.stringify(body), credentials: "same-origin",
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;

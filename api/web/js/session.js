@@ -21,9 +21,19 @@ export function isAdmin() {
   return me?.role === "admin";
 }
 
+/** Whether the user may fill in dossiers. */
+export function mayEdit() {
+  return Boolean(me) && me.role !== "viewer";
+}
+
+/** Whether the user may decide by which local rule dossiers are judged. */
+export function isOffice() {
+  return isOfficial() || me?.role === "water_office";
+}
+
 /** Whether the user may take an alert up. */
 export function mayAcknowledge() {
-  return Boolean(me) && me.role !== "viewer";
+  return Boolean(me) && me.role !== "viewer" && me.role !== "committee";
 }
 
 /** Ask the server who is logged in; null where nobody is. */

@@ -21,25 +21,27 @@ export function openDialog(title, content) {
 }
 
 /**
- * A form. A field: {key, label, type: text | number | select | checks | check, value, options: [[value, label]], required,
- * hint, min, max, step}. `submit` gets the values; what it throws is shown in words.
+ * A form. A field: {key, label, type: text | area | date | datetime-local | number | select | checks | check, value, options: [[value, label]], required,
+ * hint, min, max, step}. `more` is given a function that reads the values as they are and makes what stands below the
+ * fields. `submit` gets the values; what it throws is shown in words.
  */
-export function form({ fields, button, submit, cancel = null, testid = "form" }) {
+export function form({ fields, button, submit, cancel = null, more = null, testid = "form" }) {
   const told = h("p", { class: "form-error", role: "alert" });
   const made = fields.map(field);
+  const read = () => Object.fromEntries(made.map((one) => [one.key, one.read()]));
   const act = h("button", { type: "submit", class: "button button-main" }, button);
   const sent = async (event) => {
     event.preventDefault();
     setText(told, "");
     act.disabled = true;
     try {
-      await submit(Object.fromEntries(made.map((one) => [one.key, one.read()])));
+      await submit(read());
     } catch (error) {
       setText(told, error.message);
     }
     act.disabled = false;
   };
-  return h("form", { class: "form", data: { testid }, on: { submit: sent } }, made.map((one) => one.node), told,
+  return h("form", { class: "form", data: { testid }, on: { submit: sent } }, made.map((one) => one.node), more?.(read), told,
     h("div", { class: "form-buttons" }, act, cancel && h("button", { type: "button", class: "button", on: { click: cancel } }, t("form.cancel"))));
 }
 
@@ -63,8 +65,9 @@ function select(one, id) {
 
 function text(one, id, hint) {
   const numeric = one.type === "number";
+  if (one.type === "area") return h("textarea", { id, name: one.key, rows: 3, maxlength: one.maxlength ?? 1000, required: one.required }, one.value ?? "");
   return h("input", {
-    id, name: one.key, type: numeric ? "number" : "text", value: one.value ?? "", required: one.required, min: one.min, max: one.max,
+    id, name: one.key, type: numeric ? "number" : ["date", "datetime-local"].includes(one.type) ? one.type : "text", value: one.value ?? "", required: one.required, min: one.min, max: one.max,
     step: numeric ? (one.step ?? "any") : null, maxlength: one.maxlength ?? 200, autocomplete: "off", pattern: one.pattern,
     "aria-describedby": hint ? `${id}-hint` : null,
   });

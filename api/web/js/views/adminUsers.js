@@ -7,8 +7,8 @@ import { form, openDialog, rowButton, secret } from "../parts/dialog.js";
 import { into, loading, toast } from "../parts/states.js";
 import { user as me } from "../session.js";
 
-const ROLES = ["manager", "viewer", "bureau", "water_office", "admin"];
-const BOUND = ["manager", "viewer"];
+const ROLES = ["manager", "committee", "viewer", "bureau", "water_office", "admin"];
+const BOUND = ["manager", "committee", "viewer"];
 
 /** #/users: everybody, for administrators. */
 export function users({ signal }) {
