@@ -463,7 +463,6 @@ def test_every_level_that_is_sent_is_a_float_field(influx_address: InfluxAddress
     fields = ", ".join([*levels, "laeq_db"])
     rows = _ask(influx_address.url, f'SELECT {fields} FROM "{influx_address.seconds}".."noise_second"')
     assert [row[1:] for row in rows] == [[*levels.values(), 50], [None] * 6 + [50]]
-    types = dict(
-        _ask(influx_address.url, f'SHOW FIELD KEYS ON "{influx_address.seconds}" FROM "noise_second"')
-    )
+    keys = _ask(influx_address.url, f'SHOW FIELD KEYS ON "{influx_address.seconds}" FROM "noise_second"')
+    types = {str(row[0]): row[1] for row in keys}
     assert {types[key] for key in (*levels, "laeq_db", "lafmax_db", "energy_ms")} == {"float"}
