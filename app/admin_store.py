@@ -11,8 +11,10 @@ from store.series.address import DuckDbAddress, StoreAddress
 @click.command("init-store")
 @store_option
 @click.option("--seconds-days", type=click.IntRange(0, 36_500), default=90, show_default=True,
+              envvar="QUIETWATER_KEEP_SECONDS",
               help="Days to keep the seconds of noise; 0 keeps them for ever.")  # fmt: skip
 @click.option("--minutes-days", type=click.IntRange(0, 36_500), default=3 * 365, show_default=True,
+              envvar="QUIETWATER_KEEP_MINUTES",
               help="Days to keep minutes of noise and water readings; 0 keeps them for ever.")  # fmt: skip
 def init_store(store: StoreAddress | None, seconds_days: int, minutes_days: int) -> None:
     """Make the databases on an InfluxDB server, with their retention.

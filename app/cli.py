@@ -13,14 +13,17 @@ import click
 from api.map_tiles import TileLayer
 from app import logs
 from app.map_option import map_options
+from app.retention_option import retention_options
 from app.settings import DEFAULT_DATA, DEFAULT_MQTT_PORT, DEFAULT_PORT, ServerSettings
 from app.store_option import store_option
 from contract.messages import SLUG_PATTERN
 from store.series.address import StoreAddress
+from store.series.retention import Retention
 
 _GROUPS: Final = {
     "admin": ("app.admin", "admin"),
     "edge": ("edge.cli", "edge"),
+    "leaks": ("analysis.leaks.cli", "leaks"),
     "replay": ("ingest.cli", "replay"),
     "report": ("app.report", "report"),
 }
@@ -113,6 +116,7 @@ def _web_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @_mqtt_port_option
 @_broker_option
 @store_option
+@retention_options
 @click.option(
     "--demo", is_flag=True, help="With three sites whose agents play real recordings and registers."
 )
@@ -126,7 +130,7 @@ def _web_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def up(
     ctx: click.Context, data: Path, host: str, port: int, base_url: str | None, mqtt_port: int,
     broker_url: str | None, store: StoreAddress | None, demo: bool, speed: float, history_h: float, mic: str | None,
-    tiles: tuple[TileLayer, ...], ground: Path | None,
+    tiles: tuple[TileLayer, ...], ground: Path | None, retention: Retention,
 ) -> None:  # fmt: skip
     """Run everything on this machine: broker, ingest, analysis, API and page.
 
@@ -144,7 +148,9 @@ def up(
         raise click.UsageError(
             "--speed and --mic belong to --demo; a real device's time and sound are its own"
         )
-    settings = ServerSettings(data, host, port, mqtt_port, broker_url, base_url, store, tiles, ground)
+    settings = ServerSettings(
+        data, host, port, mqtt_port, broker_url, base_url, store, tiles, ground, retention=retention
+    )
     settings = with_free_ports(
         settings, port_given=_given(ctx, "port"), mqtt_port_given=_given(ctx, "mqtt_port")
     )
@@ -171,6 +177,7 @@ def broker(data: Path, mqtt_port: int) -> None:
 @_mqtt_port_option
 @_broker_option
 @store_option
+@retention_options
 @click.option("--name", default="ingest", show_default=True, callback=_slug,
               help="Session at the broker: of several ingest processes, each has its own and keeps it.")  # fmt: skip
 @click.option(
@@ -183,6 +190,7 @@ def ingest(
     store: StoreAddress | None,
     name: str,
     group: str | None,
+    retention: Retention,
 ) -> None:
     """Run ingest alone: from the broker to the stores.
 
@@ -204,6 +212,7 @@ def ingest(
         store=store,
         ingest_name=name,
         ingest_group=group,
+        retention=retention,
     )
     run_system(settings, parts=("ingest",))
 
@@ -211,9 +220,10 @@ def ingest(
 @main.command()
 @_data_option
 @store_option
+@retention_options
 @click.option("--base-url", envvar="QUIETWATER_BASE_URL",
               help="Address under which people reach the page, for links in messages.")  # fmt: skip
-def analysis(data: Path, store: StoreAddress | None, base_url: str | None) -> None:
+def analysis(data: Path, store: StoreAddress | None, base_url: str | None, retention: Retention) -> None:
     """Run analysis alone: rules, alerts, messages and the hours' rollups, beside `serve --no-analysis`.
 
     \b
@@ -222,7 +232,8 @@ def analysis(data: Path, store: StoreAddress | None, base_url: str | None) -> No
     """
     from app.up import run_system
 
-    run_system(ServerSettings(data=data, store=store, base_url=base_url), parts=("analysis",))
+    settings = ServerSettings(data=data, store=store, base_url=base_url, retention=retention)
+    run_system(settings, parts=("analysis",))
 
 
 @main.command()
@@ -232,11 +243,13 @@ def analysis(data: Path, store: StoreAddress | None, base_url: str | None) -> No
 @_mqtt_port_option
 @_broker_option
 @store_option
+@retention_options
 @click.option("--analysis/--no-analysis", "with_analysis", default=True, show_default=True,
               help="Run analysis in this process, or leave it to `quietwater analysis`.")  # fmt: skip
 def serve(
     data: Path, host: str, port: int, base_url: str | None, mqtt_port: int, broker_url: str | None,
     store: StoreAddress | None, with_analysis: bool, tiles: tuple[TileLayer, ...], ground: Path | None,
+    retention: Retention,
 ) -> None:  # fmt: skip
     """Run analysis, API and page alone.
 
@@ -247,7 +260,9 @@ def serve(
     """
     from app.up import run_system
 
-    settings = ServerSettings(data, host, port, mqtt_port, broker_url, base_url, store, tiles, ground)
+    settings = ServerSettings(
+        data, host, port, mqtt_port, broker_url, base_url, store, tiles, ground, retention=retention
+    )
     run_system(settings, parts=("analysis", "serve") if with_analysis else ("serve",))
 
 

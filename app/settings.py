@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from api.map_tiles import TileLayer
 from store.series.address import DuckDbAddress, StoreAddress
+from store.series.retention import Retention
 
 DEFAULT_DATA: Final = Path("data")
 DEFAULT_PORT: Final = 8080
@@ -38,6 +39,8 @@ class ServerSettings:
     """Session of this ingest process at the broker; of several, each has its own."""
     ingest_group: str | None = None
     """Processes of one group share the load, on a broker that speaks MQTT 5."""
+    retention: Retention = field(default_factory=Retention)
+    """How long readings are kept."""
 
     @property
     def broker_folder(self) -> Path:

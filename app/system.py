@@ -21,6 +21,7 @@ from app.broker import SERVER_USER, EmbeddedBroker
 from app.lock import PartLocks
 from app.numbers import analysis_numbers, ingest_numbers
 from app.settings import ServerSettings, broker_password
+from app.store_socket import StoreSocket
 from app.web import WebServer
 from contract.clock import Clock
 from ingest.service import Ingest
@@ -28,6 +29,8 @@ from store.registry.database import Registry
 from store.registry.models import Site
 from store.registry.users import ensure_admin
 from store.series.address import open_store
+from store.series.duckdb_store import DuckDbStore
+from store.series.housekeeping import Housekeeping
 from store.series.interface import SeriesStore
 
 log = structlog.get_logger(__name__)
@@ -67,6 +70,7 @@ class System:
             if self._parts != ("broker",):
                 self._series = open_store(self.settings.series)
                 self._undo.append(("series store", self._series.close))
+                self._offer_store()
         except BaseException:
             self.stop()
             raise
@@ -82,6 +86,7 @@ class System:
                 self._start_serving(clock, demo)
             elif "analysis" in self._parts:
                 self._start_analysis(clock)
+            self._start_housekeeping(clock)
         except BaseException:
             self.stop()
             raise
@@ -127,6 +132,13 @@ class System:
         parts = [part for part in self._parts if part != "broker" or own_broker]
         return [f"ingest-{ingest}" if part == "ingest" != ingest else part for part in parts]
 
+    def _offer_store(self) -> None:
+        """Let commands of this machine reach a store that belongs to this process."""
+        if isinstance(self._series, DuckDbStore):
+            offer = StoreSocket(self._series, self.settings.data)
+            offer.start()
+            self._undo.append(("store socket", offer.stop))
+
     # -- parts -------------------------------------------------------------------------------------------------
 
     def _start_broker(self) -> None:
@@ -145,6 +157,13 @@ class System:
                     log.info("the broker knows the devices that were added or changed")
             except Exception:  # a registry that is busy now answers in the next round
                 log.exception("devices could not be handed to the broker")
+
+    def _start_housekeeping(self, clock: Clock) -> None:
+        # A file is its owner's business; a server is looked after by the one that rolls up.
+        if self._series is not None and ("analysis" in self._parts or isinstance(self._series, DuckDbStore)):
+            housekeeping = Housekeeping(self._series, self.settings.retention, clock)
+            housekeeping.start()
+            self._undo.append(("housekeeping", housekeeping.stop))
 
     def _start_ingest(self, clock: Clock) -> None:
         ingest = Ingest(

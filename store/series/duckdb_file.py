@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -99,6 +99,7 @@ class DuckDbFile:
             self._config["threads"] = threads
         self._state = threading.Condition()
         self._writing = threading.Lock()
+        self._besides = threading.Lock()
         self._idle: list[duckdb.DuckDBPyConnection] = []
         self._lent = 0
         self._closed = False
@@ -136,6 +137,33 @@ class DuckDbFile:
         """Lend a connection for statements that manage transactions themselves; keeps writers out."""
         with self._writing, self._lend() as inner:
             yield Connection(inner)
+
+    @contextmanager
+    def beside(self, path: Path) -> Iterator[tuple[Connection, str]]:
+        """Lend a connection, in a transaction, in which names without a prefix are those of the file ``path``.
+
+        The second value is the prefix of the store's own names. One at a time: ``StoreUnavailable`` for a second.
+        """
+        if not self._besides.acquire(blocking=False):
+            raise StoreUnavailable(f"the store {self.path} is being copied already")
+        try:
+            with self._lend() as inner:
+                ((name,),) = inner.execute("SELECT current_database()").fetchall()
+                inner.execute(f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS beside")
+                try:
+                    inner.execute("USE beside")
+                    inner.execute("BEGIN TRANSACTION")
+                    yield Connection(inner), f'"{name}"'
+                    inner.execute("COMMIT")
+                except BaseException:
+                    _rollback(inner)
+                    raise
+                finally:
+                    with suppress(duckdb.Error):  # of an error the first one is on its way up
+                        inner.execute(f'USE "{name}"')
+                        inner.execute("DETACH beside")
+        finally:
+            self._besides.release()
 
     def close(self) -> None:
         """Wait for what is under way, then write the log into the file and release it. Closing twice is fine."""

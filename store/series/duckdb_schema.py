@@ -60,6 +60,9 @@ _TABLES: Final = (
 # Made in files of an earlier version, too, which lack nothing else for it.
 _ADDED: Final = ("CREATE TABLE IF NOT EXISTS tidied (name VARCHAR NOT NULL, upto BIGINT NOT NULL)",)
 
+STATEMENTS: Final = (*_TABLES, *_ADDED)
+"""What makes the tables of a new file."""
+
 
 def prepare(file: DuckDbFile) -> None:
     """Make the tables in a new file, or check an old one. Raises :class:`UnusableStoreFile`."""

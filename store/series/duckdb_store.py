@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Literal
 
 from store.series import (
+    duckdb_copy,
     duckdb_events,
     duckdb_hours,
     duckdb_noise,
@@ -298,6 +299,13 @@ class DuckDbStore:
     def tidy(self, before: datetime, *, budget_s: float) -> bool:
         """Sort the hours that ended before ``before``; return whether some are left."""
         return duckdb_tidy.tidy(self._file, _us(before) // _US, budget_s, time.monotonic)
+
+    def copy_to(self, path: Path, progress: Callable[[float], None]) -> dict[str, int]:
+        """Copy the store as it is at this moment into a new file, while it is used; return the rows of each table.
+
+        ``progress`` takes the share that is done. Raises ``FileExistsError`` and ``StoreUnavailable``.
+        """
+        return duckdb_copy.copy_to(self._file, path, progress)
 
     def close(self) -> None:
         """Finish what is under way and release the file."""

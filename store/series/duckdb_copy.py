@@ -1,0 +1,68 @@
+"""A copy of a DuckDB file in use: all tables as they were at one moment, in a new file.
+
+The copy is made in one transaction of the process that owns the file, so it sees one state of the store, and neither
+readers nor writers wait for it.
+"""
+
+# ruff: noqa: S608  SQL is put together from this package's own names and from integers; values are bound
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from store.series.duckdb_file import Connection, DuckDbFile
+from store.series.duckdb_schema import STATEMENTS
+
+Progress = Callable[[float], None]
+"""Takes the share (0 to 1) of the work that is done; what it raises ends the work."""
+
+_LARGE: Final = {"noise_second": ("t_s", 86_400), "noise_minute": ("t_s", 10 * 86_400)}
+"""Tables that are copied piece by piece, so that there is progress: time column and length of a piece."""
+
+
+def copy_to(file: DuckDbFile, path: Path, progress: Progress) -> dict[str, int]:
+    """Copy everything into the new file ``path``; return the rows of each table.
+
+    Raises ``FileExistsError``, and ``StoreUnavailable`` when either file's disk or the store fails; then no file is
+    left.
+    """
+    if path.exists():
+        raise FileExistsError(f"{path} exists already")
+    try:
+        with file.beside(path) as (connection, store):
+            return _copy(connection, store, progress)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        path.with_name(path.name + ".wal").unlink(missing_ok=True)
+        raise
+
+
+def _copy(connection: Connection, store: str, progress: Progress) -> dict[str, int]:
+    for statement in STATEMENTS:
+        connection.execute(statement)
+    tables = [
+        name
+        for (name,) in connection.rows(
+            "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database() ORDER BY table_name"
+        )
+    ]
+    counts = {name: connection.rows(f"SELECT count(*) FROM {store}.{name}")[0][0] for name in tables}
+    total, done = max(1, sum(counts.values())), 0
+    for name in tables:
+        for piece in _pieces(connection, store, name):
+            ((rows,),) = connection.rows(f"INSERT INTO {name} SELECT * FROM {store}.{name}{piece}")
+            done += rows
+            progress(done / total)
+    return counts
+
+
+def _pieces(connection: Connection, store: str, name: str) -> Iterator[str]:
+    if name not in _LARGE:
+        yield ""
+        return
+    time, length = _LARGE[name]
+    found = connection.rows(f"SELECT DISTINCT {time} // {length} AS piece FROM {store}.{name} ORDER BY piece")
+    for (piece,) in found:
+        yield f" WHERE {time} >= {piece * length} AND {time} < {(piece + 1) * length}"
