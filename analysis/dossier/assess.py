@@ -200,6 +200,12 @@ _MORE_DATA: Final[dict[Reason, Text]] = {
 }
 
 
+_ENTER: Final = Text(
+    "请在小区概况或登记中填写；须 {threshold}。",
+    "Enter it in the profile or a register; {threshold} is needed.",
+)
+
+
 def _closing(
     one: Indicator,
     fact: Fact,
@@ -211,6 +217,8 @@ def _closing(
     if outcome in ("met", "not_applicable"):
         return None
     words = _MORE_DATA.get(reason, Text(one.close_zh, one.close_en))
+    if reason == "not_entered" and "{missing}" in one.close_zh:
+        words = _ENTER
     counted = fact.counted or 0
     least = same(str(one.least_count)) if reason == "too_few" else shown(one.least_completeness, "share")
     return words.filled(

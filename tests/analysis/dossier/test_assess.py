@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.dossier.assess import assess
+from analysis.dossier.assess import assess, threshold_text
 from analysis.dossier.facts import Fact, SiteThreshold
 from analysis.dossier.standard import (
     PROGRAMMES,
@@ -176,3 +176,16 @@ def test_points_can_be_taken_away_entirely() -> None:
     own = {one.id: Override(standard="x", applies=False) for one in standard.indicators}
     found = assess(standard, all_good(), own)
     assert (found.score, found.passed) == (0.0, False)
+
+
+def test_the_document_has_every_indicator_as_it_is_judged() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "dossier.md").read_text()
+    for standard in shipped().values():
+        part = text[text.index(f"(`{standard.id}`)") :]
+        for one in standard.indicators:
+            row = next(line for line in part.splitlines() if line.startswith(f"| `{one.id}` |"))
+            cells = [cell.strip() for cell in row.split("|")[1:-1]]
+            threshold = "≤ the site's own" if one.from_site else threshold_text(one, one.value).en
+            assert cells[2:5] == [threshold, f"{one.points:g}", one.what_en], one.id
+            assert cells[6] == one.verified and ("(required)" in cells[1]) == one.required
+            assert cells[5].startswith("project default" if one.project_default else one.standard)

@@ -74,7 +74,7 @@ function more(one, context) {
 
 function origin(one) {
   const words = one.project_default ? t("dossier.default") : [one.standard, one.clause !== "-" && one.clause].filter(Boolean).join(", ");
-  return [words, one.changed ? ` · ${t("dossier.local")}` : "", ` · ${t(`verified.${one.verified}`)}`, h("span", { class: "caption" }, one.source)];
+  return [words, one.changed ? ` · ${t("dossier.local")}` : "", ` · ${t(`checked.${one.verified}`)}`, h("span", { class: "caption" }, one.source)];
 }
 
 function pair(name, value) {

@@ -28,7 +28,7 @@ function survey(one, context) {
       one.answers > 0 && result(one),
       h("p", {}, h("a", { href: one.link, target: "_blank", rel: "noopener", data: { testid: "survey-link" } }, one.link)),
       h("div", { class: "row-buttons" }, copyButton(one.link), one.state === "open" && mayEdit() && rowButton(t("survey.close"), label(one.title), () => end(one, context)))),
-    one.state === "open" && h("img", { class: "qr", src: `/api/v1${context.site}/dossier/surveys/${one.id}/qr`, alt: t("survey.qr", { link: one.link }), width: 180, height: 180, loading: "lazy" }));
+    one.state === "open" && h("img", { class: "qr", src: `/api/v1${context.site}/dossier/surveys/${one.id}/qr`, alt: t("survey.qr", { link: one.link }), width: 180, height: 180 }));
 }
 
 function result(one) {
