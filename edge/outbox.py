@@ -38,6 +38,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_BOUND: Final = 1 << 62
 _FULL_DISK_SHARE: Final = 0.95
 """How far the outbox shrinks when the disk, not the bound, is what is full."""
+_COMMIT_MOST: Final = 1_000
+"""Readings in one transaction at most: what a disk that was full for long finds in memory goes in pieces."""
 
 
 class OutboxClosed(RuntimeError):
@@ -62,6 +64,8 @@ class Outbox:
         """
         self._path = path
         self._max_bytes = max_bytes
+        self._disk_bytes = max_bytes
+        """What a disk that is full has room for."""
         self._memory_limit = memory_limit
         self._lock = threading.RLock()
         """Guards what is in memory; held for moments only."""
@@ -116,23 +120,26 @@ class Outbox:
         return count
 
     def commit(self, now: datetime) -> list[Dropped]:
-        """Write what is new, delete what is confirmed, keep the bound, and tell what it pushed out: all or nothing.
+        """Write what is new, delete what is confirmed, keep the bound, and tell what it pushed out.
 
-        Returns what the bound pushed out. A disk that is full or failing is logged once and tried again at the next
-        commit; meanwhile readings stay in memory up to a limit.
+        One transaction writes ``_COMMIT_MOST`` readings at most, and is all or nothing. Returns what the bound pushed
+        out. A disk that is full or failing is logged once and tried again at the next commit; meanwhile readings stay
+        in memory up to a limit.
         """
         with self._file_lock:
             try:
                 if self._file.reopen(now):
                     with self._lock:
                         self._next_seq = max(self._next_seq, self._file.next_seq)
-                dropped = self._write(now, self._max_bytes)
+                dropped = self._write_all(now, min(self._max_bytes, self._disk_bytes))
             except sqlite3.OperationalError as error:
                 return self._disk_trouble(error, now)
             except sqlite3.DatabaseError as error:
                 self.replace_corrupt(error, now)
                 return []
             self._trouble_over()
+            if self._file.keep_spare():
+                self._disk_bytes = self._max_bytes
             return dropped
 
     def replace_corrupt(self, error: sqlite3.DatabaseError, now: datetime) -> None:
@@ -151,7 +158,9 @@ class Outbox:
                 self._closed = True
             written = True
             try:
-                self._write(_EPOCH, _NO_BOUND)  # nothing is dropped here: the next start's first commit may
+                self._write_all(
+                    _EPOCH, _NO_BOUND
+                )  # nothing is dropped here: the next start's first commit may
             except sqlite3.Error as error:
                 written = False
                 log.error(
@@ -252,13 +261,28 @@ class Outbox:
                 self._gone |= new
                 return count + len(new)
 
-    def _write(self, now: datetime, max_bytes: int) -> list[Dropped]:
+    def _write_all(self, now: datetime, max_bytes: int) -> list[Dropped]:
+        upto = self.next_seq
+        dropped = self._write(now, max_bytes)
+        while self._oldest_fresh(upto) < upto:
+            dropped += self._write(now, max_bytes)
+        return dropped
+
+    def _oldest_fresh(self, otherwise: int) -> int:
+        with self._lock:
+            return next(iter(self._fresh), otherwise)
+
+    def _write(self, now: datetime, max_bytes: int, *, most: int = _COMMIT_MOST) -> list[Dropped]:
         """Write in one transaction. The caller holds ``_file_lock``; ``_lock`` is free while the disk works."""
         with self._lock:
             nearly_used = self._next_seq + SEQ_BLOCK // 2 > self._file.reserved_to
             if not self._fresh and not self._gone and not nearly_used and self._file.bytes <= max_bytes:
                 return []
-            self._writing, self._fresh = self._fresh, {}
+            if len(self._fresh) <= most:
+                self._writing, self._fresh = self._fresh, {}
+            else:
+                self._writing = {seq: self._fresh[seq] for seq in itertools.islice(self._fresh, most)}
+                self._fresh = {seq: one for seq, one in self._fresh.items() if seq not in self._writing}
             gone = set(self._gone)
             reserve_to = self._next_seq + SEQ_BLOCK if nearly_used else self._file.reserved_to
         try:
@@ -295,9 +319,20 @@ class Outbox:
             return []
         try:
             self._file.make_room()
-            return self._write(now, min(self._max_bytes, int(self._file.bytes * _FULL_DISK_SHARE)))
+            # The oldest make room for the newest: first they go, then as much is written as they took; and from now on
+            # the file does not grow, until the disk has plenty.
+            before = self._file.bytes
+            self._disk_bytes = min(self._max_bytes, int(before * _FULL_DISK_SHARE))
+            dropped = self._write(now, self._disk_bytes, most=0)
+            freed = before - self._file.bytes
+            return dropped + self._write(now, self._disk_bytes, most=self._fitting(freed))
         except sqlite3.OperationalError:
             return []
+
+    def _fitting(self, room_bytes: int) -> int:
+        with self._lock:
+            costs = itertools.accumulate(entry.cost_bytes for entry in self._fresh.values())
+            return sum(1 for _ in itertools.takewhile(lambda cost: cost <= room_bytes, costs))
 
     def _log_trouble(self, error: sqlite3.OperationalError) -> None:
         if not self._troubled:

@@ -32,6 +32,11 @@ _DROP_SHARE: Final = 0.0025
 _EVENTS_BYTES: Final = 1_000
 """Room for the events that tell a drop."""
 _SALVAGE_CHUNK: Final = 1_000
+_LOG_PAGES: Final = 64
+"""Pages of the write-ahead log before it is written back: that takes so much room on the disk at most."""
+_SPARE_BYTES: Final = 384 << 10
+"""Half as much again, in a file beside the outbox. It is given up when the disk is full: SQLite needs room to write its
+log back, and must do that before anything can be deleted."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
@@ -72,6 +77,7 @@ class OutboxFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock_file = _hold(path.with_name(path.name + ".lock"))
         self._db: sqlite3.Connection | None = None
+        self._spare = path.with_name(path.name + ".spare")
         had_content = path.exists()
         try:
             with _told_apart():
@@ -81,6 +87,7 @@ class OutboxFile:
             self._give_up(error)
         except sqlite3.DatabaseError as error:
             self.replaced = self.replace(error, now)
+        self.keep_spare()
 
     # -- writing -----------------------------------------------------------------------------------------------
 
@@ -106,8 +113,25 @@ class OutboxFile:
         return dropped
 
     def make_room(self) -> None:
-        """Give the disk back what the write-ahead log takes."""
+        """Give up the spare file, and the write-ahead log into the outbox itself."""
+        self._spare.unlink(missing_ok=True)
         self._open_db().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def keep_spare(self) -> bool:
+        """Keep room for a full disk where the disk has plenty; return whether it is kept."""
+        with contextlib.suppress(OSError):
+            if self._spare.exists():
+                return True
+            disk = os.statvfs(self._path.parent)
+            if disk.f_bavail * disk.f_frsize < 2 * _SPARE_BYTES:
+                return False
+            try:
+                with self._spare.open("wb") as file:
+                    os.posix_fallocate(file.fileno(), 0, _SPARE_BYTES)
+                return True
+            except OSError:
+                self._spare.unlink(missing_ok=True)
+        return False
 
     def close(self, next_seq: int | None) -> None:
         """Close. With ``next_seq`` all is written and the next start goes on with it; without, after a crash."""
@@ -198,6 +222,7 @@ class OutboxFile:
             self._lock_file.close()
             raise OSError(f"cannot open the outbox {self._path}: {error}; is the folder writable?") from error
         log.error("outbox cannot be opened; readings stay in memory", path=str(self._path), error=str(error))
+        self._spare.unlink(missing_ok=True)  # it may be what is wanting
         if self._db is not None:
             self._db.close()
         self._db = None
@@ -334,6 +359,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     try:
         db.execute("PRAGMA journal_mode=WAL").fetchall()
         db.execute("PRAGMA synchronous=FULL")
+        db.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}").fetchall()
+        db.execute(f"PRAGMA journal_size_limit={_LOG_PAGES * 4096}").fetchall()
         if not _ended_well(db) and db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("the file does not pass SQLite's quick_check")
         db.executescript(_SCHEMA)

@@ -42,6 +42,8 @@ class Promised:
     damaged: int = 0
     lost: set[int] = field(default_factory=set)
     """What was on disk when we damaged the file."""
+    revived_to: int = -1
+    """Up to here, what was removed may be there again: the damage took the write-ahead log that said so."""
     drops: list[Drop] = field(default_factory=list)
 
 
@@ -68,6 +70,7 @@ def read_journal(path: Path) -> Promised:
             promised.damaged += 1
             promised.lost |= promised.on_disk | promised.doubtful
             promised.doubtful |= promised.on_disk
+            promised.revived_to = max(promised.kept, default=-1)
     _doubt(promised, begun)
     return promised
 
@@ -86,7 +89,7 @@ def _apply(
     promised.on_disk -= set(removed)
     for kind, count, first, last, event_seq in drops:
         seqs = {s for s in promised.on_disk if first <= s <= last and promised.kept[s][0] == kind}
-        unsure = sum(first <= seq <= last for seq in promised.doubtful)
+        unsure = count if first <= promised.revived_to else sum(first <= s <= last for s in promised.doubtful)
         promised.on_disk -= seqs
         promised.drops.append(Drop((kind, count, first, last), event_seq, seqs, unsure))
     for *_, event_seq in drops:

@@ -61,6 +61,17 @@ def test_an_event_that_was_pushed_out_in_its_turn_is_told_by_the_one_that_says_s
     assert (verdict.dropped_told, verdict.drops_exact, verdict.faults) == (3, 2, [])
 
 
+def test_what_was_removed_may_be_there_again_when_the_log_that_said_so_is_gone(tmp_path):
+    removed = [BEGIN, ["end", []], ["begin", [], list(range(10))], ["end", []]]
+    drop = ["begin", [], []], ["end", [[*DROP, 77]]]
+    assert judged(tmp_path, [*removed, *drop], stored=range(10), told=[DROP]).faults
+    verdict = judged(tmp_path, [*removed, ["damaged"], *drop], stored=range(10), told=[DROP])
+    assert (verdict.drops_unsure, verdict.faults) == (1, [])
+    later = ["begin", [[20, "noise", 20_000]], []], ["end", [["noise", 2, 20, 20, 78]]]
+    verdict = judged(tmp_path, [*removed, ["damaged"], *later], stored=range(10), told=[("noise", 2, 20, 20)])
+    assert verdict.faults == ["2 noise 20..20 are told as dropped, it was 1"]
+
+
 def test_only_what_lay_on_a_disk_that_we_damaged_may_be_lost_with_it(tmp_path):
     later = ["begin", [[20, "noise", 20_000]], []]
     rows = [BEGIN, ["end", []], ["begin", [], [0, 1]], ["end", []], ["damaged"], later, ["end", []]]

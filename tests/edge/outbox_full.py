@@ -1,6 +1,12 @@
-"""Fills a small file system with an outbox until it is full, then empties it again; says "sound" if all is told."""
+"""Fills a small file system until it is full, lets an outbox live on it, and says "sound" if all is told.
 
+``python -m tests.edge.outbox_full FOLDER outbox|others``: what fills it is the outbox itself, or somebody else's file,
+which stays.
+"""
+
+import sqlite3
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from contract.codec import decode_reading
@@ -11,15 +17,20 @@ ALL = 1 << 53
 
 
 def main() -> None:
-    folder = Path(sys.argv[1])
+    folder, filled_by = Path(sys.argv[1]), sys.argv[2]
     outbox = Outbox(folder / "o.sqlite", now=NOW, memory_limit=2_000)
     seqs = []
     for n in range(12_000):
         seqs.append(outbox.append(second(n)))
         if n % 50 == 0:
             outbox.commit(NOW)
-    (folder / "ballast").unlink(missing_ok=True)
+        if n == 600 and filled_by == "others":
+            with suppress(OSError), (folder / "ballast").open("wb", buffering=0) as file:
+                while True:
+                    file.write(bytes(4096))
     outbox.commit(NOW)
+    with sqlite3.connect(f"file:{folder / 'o.sqlite'}?mode=ro", uri=True) as disk:
+        on_disk = {seq for (seq,) in disk.execute("SELECT seq FROM entries")}
     left = {entry.seq: entry for entry in outbox.older_than(ALL, 1_000_000)}
     told = [
         one.detail
@@ -34,7 +45,9 @@ def main() -> None:
         len(missing),
     )
     assert all(any(one["first_seq"] <= seq <= one["last_seq"] for one in told) for seq in missing)
-    assert seqs[-1] in left
+    assert max(missing) < min(seq for seq in seqs if seq in left), "the oldest went"
+    durable = len(set(seqs[-400:]) & on_disk)
+    assert durable == 400, f"{durable} of the newest 400 are on the disk, full as it is"
     outbox.close()
     print("kept", len(left), "dropped", len(missing), "sound")
 

@@ -397,12 +397,14 @@ def test_a_failing_disk_keeps_readings_in_memory_up_to_the_limit_and_writes_them
     again.close()
 
 
-def test_a_file_system_that_is_really_full(tmp_path):
-    """A file system of one MiB in a mount namespace of its own; needs root or user namespaces."""
+@pytest.mark.parametrize(("size", "filled_by"), [("1m", "outbox"), ("2m", "outbox"), ("4m", "others")])
+def test_a_file_system_that_is_really_full(tmp_path, size, filled_by):
+    """A small file system in a mount namespace of its own; needs root or user namespaces."""
     mount = tmp_path / "small"
     mount.mkdir()
     script = (
-        f"mount -t tmpfs -o size=1m tmpfs {mount} && exec {sys.executable} -m tests.edge.outbox_full {mount}"
+        f"mount -t tmpfs -o size={size} tmpfs {mount} && "
+        f"exec {sys.executable} -m tests.edge.outbox_full {mount} {filled_by}"
     )
     own = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user", "--user"]
     done = subprocess.run(
