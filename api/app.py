@@ -67,8 +67,8 @@ _PREFIX: Final = "/api/v1"
 _VERSIONED: Final = (
     judging, noise_day, exclusions, checks, water_account, presets,
     dossiers, dossier_registers, dossier_files, dossier_surveys,
-    session, contacts, tokens, sites, city, provisioning, noise, patterns, water, exports, alerts, handling, rules, live, records,
-    reports, users,
+    session, contacts, tokens, sites, city, provisioning, noise, patterns, water, exports,
+    alerts, handling, rules, live, records, reports, users,
 )  # fmt: skip
 _DESCRIPTION: Final = f"""
 How quiet residential quarters are and how carefully they use water.

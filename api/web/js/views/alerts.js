@@ -9,6 +9,8 @@ import { live } from "../live.js";
 import { acknowledgement, alertAdvice, alertBegin, alertIcon, alertState, alertTitle, alertValue } from "../parts/alerts.js";
 import { timeline } from "../parts/alertHistory.js";
 import { alertList } from "../parts/alertList.js";
+import { deliveries } from "../parts/deliveries.js";
+import { handling } from "../parts/handling.js";
 import { icon } from "../parts/icons.js";
 import { indicativeMark } from "../parts/level.js";
 import { empty, failure, loading } from "../parts/states.js";
@@ -57,7 +59,7 @@ function oneAlert(id, signal) {
       const alert = await get(`/alerts/${encodeURIComponent(id)}`, {}, signal);
       const site = await get(`/sites/${alert.site}`, {}, signal);
       const writing = place.contains(document.activeElement) && document.activeElement.tagName === "TEXTAREA";
-      if (!writing) fill(place, alertSheet(alert, site, load));
+      if (!writing) fill(place, alertSheet(alert, site, load, signal));
       document.title = `${alertTitle(alert)} · ${t("app.name")}`;
     } catch (error) {
       if (error.name !== "AbortError") fill(place, failure(error, load));
@@ -68,7 +70,7 @@ function oneAlert(id, signal) {
   return { title: t("ways.alerts"), node: place };
 }
 
-function alertSheet(alert, site, changed) {
+function alertSheet(alert, site, changed, signal) {
   const begin = alertBegin(alert);
   const end = alert.resolved_at ? Date.parse(alert.resolved_at) : now();
   const middle = Math.round((begin + Math.min(end, begin + 3600_000)) / 2);
@@ -87,6 +89,8 @@ function alertSheet(alert, site, changed) {
     alert.open && h("section", { class: "advice" }, h("h2", {}, t("alert.what_to_do")), h("ol", {}, alertAdvice(alert).map((line) => h("li", {}, line)))),
     alert.can_acknowledge && mayAcknowledge() && acknowledgement(alert, changed),
     alert.unit === "dB" && h("p", {}, h("a", { class: "button", href: path("site", alert.site, "noise", alert.source, `at-${middle}`) }, icon("bars"), t("alert.see_chart"))),
+    handling(alert, site.timezone, signal),
     h("section", {}, h("h2", {}, t("alert.timeline")), timeline(alert, site.timezone)),
+    h("section", {}, h("h2", {}, t("delivery.title")), deliveries(alert, site.timezone)),
   ];
 }
