@@ -71,8 +71,7 @@ class InfluxHttp:
 
     def __init__(self, address: InfluxAddress) -> None:
         self.address = address
-        token = address.token or (f"{address.username}:{address.password}" if address.username else "")
-        self._client = InfluxDBClient(address.url, token=token, org=address.org, timeout=address.timeout_ms)
+        self._client = InfluxDBClient(address.url, token="", org=address.org, timeout=address.timeout_ms)
         self._rest: Any = self._client.api_client.rest_client  # type: ignore[union-attr]
         self._version: ServerVersion | None = None
 

@@ -38,6 +38,8 @@ HOUR_LEVELS: Final = (
 HOUR_SHARES: Final = ("valid_s", "valid_share", "measured_s")
 
 _S: Final = 1_000_000_000
+_NO_METER: Final = "-"
+"""No meter has this name: names begin with a letter or digit."""
 _EXCLUDED_BITS: Final = int(NOISE_EXCLUDED)
 
 
@@ -128,7 +130,10 @@ def water(entries: Sequence[Entry], family: Family, rows: Iterable[int]) -> list
 
 
 def events(entries: Sequence[Entry], family: Family, rows: Iterable[int]) -> list[bytes]:
-    """Return the lines of events; kind and meter are tags, because two events may happen at once."""
+    """Return the lines of events; kind and meter are tags, because two events may happen at once.
+
+    Every line has every tag: a table of InfluxDB 3 keeps those of its first line.
+    """
     times, received = family.columns["t_us"].tolist(), family.columns["received_us"].tolist()
     details = family.columns["detail"]
     lines: list[bytes] = []
@@ -136,16 +141,20 @@ def events(entries: Sequence[Entry], family: Family, rows: Iterable[int]) -> lis
         entry = entries[family.index[row]]
         r = entry.reading
         assert isinstance(r, EdgeEvent)
-        meter = f",meter={r.meter}" if r.meter else ""
         fields = [f"detail={text(details[row])}", f"seq={r.seq}i", f"received_us={received[row]}i"]
         lines.append(
             _line(
-                f"{EVENT},kind={r.kind}{meter},site={entry.site},source={entry.device}",
+                f"{EVENT},kind={r.kind},meter={r.meter or _NO_METER},site={entry.site},source={entry.device}",
                 fields,
                 times[row] * 1000,
             )
         )
     return lines
+
+
+def meter_of(tag: str) -> str | None:
+    """Return the meter that an event's tag names."""
+    return None if tag == _NO_METER else tag
 
 
 def touched(marks: Iterable[tuple[Mark, str, str]], first_ns: int) -> list[bytes]:

@@ -147,7 +147,7 @@ class InfluxStore:
         rows = [dict(zip(answer[0].columns, row, strict=True)) for row in values(answer)]
         rows.sort(key=lambda row: (-row["time"], -as_int(row["seq"])))
         return [
-            EventRow(row["site"], row["source"], utc(row["time"]), row["kind"], row.get("meter") or None,
+            EventRow(row["site"], row["source"], utc(row["time"]), row["kind"], lines.meter_of(row["meter"]),
                      msgspec.json.decode(row["detail"]))
             for row in rows
         ]  # fmt: skip

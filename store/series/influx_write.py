@@ -30,7 +30,7 @@ _HOUR_US: Final = 3_600_000_000
 _LINES_AT_A_TIME: Final = 5_000
 _LEARN_ALL_ABOVE: Final = 200
 _MARKS_KEPT: Final = 200_000
-_LAST_MINUTE_NS: Final = 60 * 1_000_000_000
+_NEAR_THE_END_NS: Final = 10 * 1_000_000_000
 _TIME: Final = {"noise": ("t_s", 1_000_000_000), "spectrum": ("t_s", 1_000_000_000),
                 "water": ("t_us", 1000), "event": ("t_us", 1000)}  # fmt: skip
 _ENCODERS: Final = {
@@ -189,7 +189,7 @@ class InfluxWriter:
         times: dict[int, list[int]] = {}
         for (number, _, _), answer in zip(pairs, found, strict=True):
             for series in answer:
-                more = (series.tags.get("kind"), series.tags.get("meter") or None) if kind == "event" else ()
+                more = (series.tags["kind"], lines.meter_of(series.tags["meter"])) if kind == "event" else ()
                 at = [row[0] // per for row in series.values]
                 known.update((number, one, *more) for one in at)
                 times.setdefault(number, []).extend(at)
@@ -219,7 +219,7 @@ class InfluxWriter:
         return {
             mark
             for mark in marks
-            if mark not in self._marked or now_ns > (mark[2] + _HOUR_S) * 1_000_000_000 - _LAST_MINUTE_NS
+            if mark not in self._marked or now_ns > (mark[2] + _HOUR_S) * 1_000_000_000 - _NEAR_THE_END_NS
         }
 
     def _water_marks(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import http.server
 import json
+import signal
 import threading
 import urllib.parse
 import urllib.request
@@ -138,6 +139,36 @@ def test_what_was_reported_stored_survives_kill_9_of_the_server(own_server: Serv
     store.close()
 
 
+def test_a_server_that_hangs_is_tried_again_and_nothing_is_doubled(own_server: Server) -> None:
+    address = InfluxAddress(own_server.url, timeout_ms=300)
+    init_store(replace(address, timeout_ms=10_000), Retention(None, None))
+    store, patient = InfluxStore(address), InfluxStore(replace(address, timeout_ms=30_000))
+    put(patient, seconds(T0, [50, 51]))
+    assert store.count("noise") == 2
+    assert own_server.process is not None
+    own_server.process.send_signal(signal.SIGSTOP)
+    try:
+        with pytest.raises(StoreUnavailable, match="does not answer"):
+            store.write(seconds(T0, [50, 51, 52, 53]))
+    finally:
+        own_server.process.send_signal(signal.SIGCONT)
+    put(patient, seconds(T0, [50, 51, 52, 53]))  # the first request may have been stored after all
+    assert list(patient.noise_seconds(SITE, DEVICE, T0, T0 + MINUTE).laeq_db) == [50, 51, 52, 53]
+    store.close()
+    patient.close()
+
+
+def test_a_request_that_is_too_large_goes_in_halves(program: Callable[[str], str], tmp_path: Path) -> None:
+    with influxdb(program("influxd"), tmp_path, HTTP_MAX_BODY_SIZE="3000") as server:
+        address = InfluxAddress(server.url)
+        init_store(address, Retention(None, None))
+        store = InfluxStore(address)
+        put(store, seconds(T0, [50 + n % 10 for n in range(300)]))
+        assert store.count("noise") == 300
+        assert store.dirty_hours(T0 + DAY) == [DirtyHour("noise", SITE, DEVICE, T0)]
+        store.close()
+
+
 def test_without_databases_the_cure_is_named(influx_server: Server) -> None:
     store = InfluxStore(InfluxAddress(influx_server.url, prefix="nobody-made-it"))
     for call in (lambda: store.write([second(T0)]), lambda: store.count("noise")):
@@ -213,7 +244,7 @@ def test_an_hour_under_way_is_marked_once_and_again_at_its_end(influx_address: I
         wall[0] += 10**9
     touched = f'SELECT count(hour_s) FROM "{influx_address.seconds}".."touched"'
     assert _ask(influx_address.url, touched)[0][1] == 1
-    wall[0] = int((hour + 59 * MINUTE + 30 * SECOND).timestamp()) * 10**9
+    wall[0] = int((hour + 59 * MINUTE + 51 * SECOND).timestamp()) * 10**9
     for n in range(5, 8):
         put(store, [second(hour + n * SECOND)])
         wall[0] += 10**9
