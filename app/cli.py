@@ -22,10 +22,13 @@ from store.series.retention import Retention
 
 _GROUPS: Final = {
     "admin": ("app.admin", "admin"),
+    "backup": ("app.backup", "backup"),
     "edge": ("edge.cli", "edge"),
+    "export": ("app.export", "export"),
     "leaks": ("analysis.leaks.cli", "leaks"),
     "replay": ("ingest.cli", "replay"),
     "report": ("app.report", "report"),
+    "restore": ("app.backup", "restore"),
 }
 """Sub-commands that live in other modules: name, module, attribute."""
 
