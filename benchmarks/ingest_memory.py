@@ -15,7 +15,8 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.ingest_throughput import DEVICES, SITES, _messages, _port
+from app.broker import free_port
+from benchmarks.ingest_throughput import DEVICES, SITES, _messages
 from ingest.source_mqtt import BrokerAddress, MqttSource
 from store.series.duckdb_store import DuckDbStore
 from tests.broker import BareClient, embedded, quarter, wait_for
@@ -32,7 +33,7 @@ def main() -> None:
 
 def _run(folder: Path, count: int) -> None:
     town = quarter(folder / "data", sites=SITES, devices=DEVICES, meters=0)
-    with embedded(folder / "broker", town.registry, _port()) as broker:
+    with embedded(folder / "broker", town.registry, free_port()) as broker:
         source = MqttSource(BrokerAddress(broker.url, *broker.login))
         source.start()
         wait_for(lambda: source.connected)

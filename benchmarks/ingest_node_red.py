@@ -25,7 +25,8 @@ import psutil
 
 from app.broker import free_port
 from benchmarks.ingest_throughput import DEVICES, SITES, _messages
-from store.series.influx_http import InfluxAddress, InfluxHttp
+from store.series.address import InfluxAddress
+from store.series.influx_http import InfluxHttp
 from store.series.influx_setup import init_store
 from store.series.influx_store import InfluxStore
 from store.series.retention import Retention

@@ -17,8 +17,8 @@ from pathlib import Path
 from contract.clock import SystemClock
 from ingest.service import Ingest
 from store.registry.database import Registry
+from store.series.address import InfluxAddress
 from store.series.duckdb_store import DuckDbStore
-from store.series.influx_http import InfluxAddress
 from store.series.influx_store import InfluxStore
 from store.series.interface import Entry, StoreUnavailable, WriteReport
 

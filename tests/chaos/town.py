@@ -12,8 +12,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from store.series.address import InfluxAddress
 from store.series.duckdb_store import DuckDbStore
-from store.series.influx_http import InfluxAddress
 from store.series.influx_setup import init_store
 from store.series.influx_store import InfluxStore
 from store.series.interface import SeriesStore

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from store.series.address import InfluxAddress
 from store.series.duckdb_store import DuckDbStore
-from store.series.influx_http import InfluxAddress
 from store.series.influx_setup import init_store
 from store.series.influx_store import InfluxStore
 from store.series.retention import Retention
