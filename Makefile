@@ -4,6 +4,7 @@
 # make chaos  break everything at random for half an hour, then count     make chaos ARGS="--minutes 5"
 # make fuzz-api   every operation as every role against its own document, for some twenty minutes
 # make fuzz   a million mutated messages through ingest's validation, and as many frames through each meter codec
+# make year   a year of seconds into a real InfluxDB, every answer held to arithmetic; ten minutes or more
 .DEFAULT_GOAL := run
 .DELETE_ON_ERROR:
 
@@ -15,7 +16,7 @@ ARGS ?=
 # Tests that start processes wait on one another's work: two at a time are enough, also on a larger machine.
 TEST_JOBS ?= 2
 
-.PHONY: run test check chaos fuzz fuzz-api pins clean
+.PHONY: run test check chaos fuzz year fuzz-api pins clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/quietwater up --demo $(ARGS)
@@ -38,6 +39,9 @@ fuzz: $(VENV)/.dev
 
 fuzz-api: $(VENV)/.dev
 	@$(BIN)/python -m tests.api.fuzz --examples 100 $(ARGS)
+
+year: $(VENV)/.dev
+	@$(BIN)/python -m tests.store.series.year $(ARGS)
 
 # New pins for everything that pyproject.toml names; hashes, no address of a registry.
 PIN := $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
