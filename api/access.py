@@ -162,6 +162,7 @@ OPERATIONS: Final[Mapping[str, Access]] = {
     "list_audit": OFFICIALS,
     "order_report": READERS,
     "order_city_report": OVERSEERS,
+    "order_dossier_report": READERS,
     "list_reports": READERS,
     "get_report": READERS,
     "download_report": READERS,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from analysis.dossier.gather import frozen_dossier, present_dossier, usual_period
+from analysis.dossier.standard import Programme
 from analysis.report.city import CityFacts, build_city
+from analysis.report.dossier import Version, build_dossier
 from analysis.report.gather import gather_quarter
 from analysis.report.links import Links
 from analysis.report.model import Report
@@ -17,6 +21,7 @@ from api.reports.desk import Order, Progress, ReportDesk
 from api.version import VERSION
 from contract.clock import Clock
 from store.registry.database import Registry
+from store.registry.dossier import find_version
 from store.registry.models import Site
 from store.series.interface import SeriesStore
 
@@ -46,17 +51,41 @@ class Builder:
         if order.kind == "city":
             return self._city(order, parse(order.period), progress)
         assert order.site is not None
+        if order.kind == "dossier":
+            return self._dossier(order, order.site)
         return self._quarter(order, order.site, parse(order.period))
 
     def _quarter(self, order: Order, name: str, period: Period) -> Report:
         with self._registry.reader() as session:
-            site = session.get(Site, name)
-            if site is None:
-                raise LookupError(f"there is no quarter {name!r}")
+            site = _site(session, name)
             facts = gather_quarter(self._series, session, site, period, self._clock.now())
         return build_quarter(
             facts, order.language, made_at=self._wall.now(), version=VERSION, links=self._links
         )
+
+    def _dossier(self, order: Order, name: str) -> Report:
+        frozen: Version | None = None
+        programme = cast("Programme", order.period)
+        with self._registry.reader() as session:
+            site = _site(session, name)
+            if order.version is None:
+                now = self._clock.now()
+                dossier = present_dossier(
+                    session, self._series, site, programme, *usual_period(site, now), now
+                )
+            else:
+                row = find_version(session, name, programme, order.version)
+                if row is None:
+                    raise LookupError(
+                        f"there is no version {order.version} of the dossier {programme!r} at {name!r}"
+                    )
+                dossier = frozen_dossier(row)
+                frozen = Version(row.number, row.frozen_at, row.frozen_by, row.sha256)
+            zone = site.timezone
+        return build_dossier(
+            dossier, order.language, zone=zone, made_at=self._wall.now(), version=VERSION, frozen=frozen,
+            links=self._links,
+        )  # fmt: skip
 
     def _city(self, order: Order, period: Period, progress: Progress) -> Report:
         now = self._clock.now()
@@ -75,3 +104,10 @@ class Builder:
         zone = quarters[0].site.timezone if quarters else _CITY_ZONE
         city = CityFacts(tuple(quarters), period, now, zone)
         return build_city(city, order.language, made_at=self._wall.now(), version=VERSION, links=self._links)
+
+
+def _site(session: Session, name: str) -> Site:
+    site = session.get(Site, name)
+    if site is None:
+        raise LookupError(f"there is no quarter {name!r}")
+    return site

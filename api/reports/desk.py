@@ -20,6 +20,7 @@ from typing import Final, Literal
 import msgspec
 import structlog
 
+from analysis.dossier.snapshot import BrokenSnapshot
 from analysis.report.model import Language, Report, encode
 from api.reports.pdf import PdfImpossible
 from api.reports.worker import Renderer, RenderFailed, RenderTimeout
@@ -42,13 +43,18 @@ Progress = Callable[[float], None]
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wanted: ``site`` is ``None`` for all quarters, ``period`` a month, a year, or a dossier's programme."""
+    """What is wanted.
+
+    ``site`` is ``None`` for all quarters, ``period`` a month, a year, or a dossier's programme; ``version`` is a frozen
+    version of that, ``None`` for the dossier as it is now.
+    """
 
     kind: Kind
     site: str | None
     period: str
     language: Language
     format: Form
+    version: int | None = None
 
 
 class Ticket(msgspec.Struct, frozen=True, kw_only=True):
@@ -257,4 +263,6 @@ def _code(error: Exception) -> str:
             return "not_found"
         case StoreUnavailable() | RegistryUnavailable():
             return "store_unavailable"
+        case BrokenSnapshot():
+            return "broken_version"
     return "internal"

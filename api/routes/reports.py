@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Final, Literal
 
+import msgspec
 from fastapi import APIRouter, Body, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field, field_validator
@@ -20,7 +21,9 @@ from api.problems import ApiProblem, documented, not_found
 from api.reports.desk import DeskFull, Order, ReportDesk, Ticket
 from api.reports.pdf import PdfImpossible
 from api.reports.worker import RenderFailed, check_pdf
+from api.routes.dossiers import ProgrammeInPath, SiteInPath
 from api.schemas import Out
+from store.registry.dossier import find_version
 
 router = APIRouter(tags=["reports"])
 
@@ -50,6 +53,16 @@ class ReportIn(BaseModel):
         return parse(value).name
 
 
+class DossierReportIn(BaseModel):
+    """Which dossier the report is to show."""
+
+    version: int | None = Field(
+        default=None, ge=1, le=2**31 - 1, description="A frozen version; the dossier as it is now without it."
+    )
+    language: Language = "zh"
+    format: Form = "pdf"
+
+
 class ReportOut(Out):
     """A report and how far it is. `error_code` and `error` say why one failed."""
 
@@ -57,6 +70,7 @@ class ReportOut(Out):
     kind: Literal["quarter", "city", "dossier"]
     site: str | None = Field(description="null for the report on all quarters.", examples=["quiet-garden"])
     period: str = Field(description="A month, a year, or the programme of a dossier.", examples=["2026-10"])
+    version: int | None = Field(description="The frozen version of a dossier; null for the present one.")
     language: Language
     format: Form
     state: Literal["waiting", "gathering", "rendering", "done", "failed"]
@@ -100,6 +114,25 @@ def order_city_report(
 ) -> ReportOut:
     """Have a month or a year of all quarters made as PDF or XLSX."""
     order = Order(kind="city", site=None, period=body.period, language=body.language, format=body.format)
+    return _ordered(request, context, who, order)
+
+
+@router.post(
+    "/sites/{site}/dossiers/{programme}/reports", status_code=202, summary="Order a dossier as a report",
+    responses=documented(401, 403, 404, 422, 503),
+)  # fmt: skip
+def order_dossier_report(
+    request: Request, context: Context, who: Who, site: SiteInPath, programme: ProgrammeInPath,
+    body: Annotated[DossierReportIn, Body()],
+) -> ReportOut:  # fmt: skip
+    """Have the dossier, or a version that was frozen, made as PDF or XLSX to be handed in."""
+    with context.registry.reader() as session:
+        reads.one_site(session, site)
+        if body.version is not None and find_version(session, site, programme, body.version) is None:
+            raise not_found(f"version {body.version} of the dossier {programme!r} at {site!r}")
+    order = Order(
+        kind="dossier", site=site, period=programme, language=body.language, format=body.format, version=body.version
+    )  # fmt: skip
     return _ordered(request, context, who, order)
 
 
@@ -157,7 +190,7 @@ def _ordered(request: Request, context: ApiContext, who: Identity, order: Order)
     with context.registry.session() as session:
         record(
             session, who.name, "report.order", f"report:{ticket.id}", context.wall.now(),
-            {"kind": order.kind, "site": order.site, "period": order.period, "format": order.format},
+            msgspec.to_builtins(order),
         )  # fmt: skip
     return _out(ticket)
 
@@ -200,8 +233,8 @@ def _may_see(who: Identity, ticket: Ticket) -> bool:
 def _out(one: Ticket) -> ReportOut:
     order = one.order
     return ReportOut(
-        id=one.id, kind=order.kind, site=order.site, period=order.period, language=order.language,
-        format=order.format, state=one.state, progress=one.progress, made_by=one.made_by, asked_at=one.asked_at,
-        finished_at=one.finished_at, file_name=one.file_name, size_bytes=one.size_bytes, sha256=one.sha256,
-        error_code=one.error_code, error=one.error,
+        id=one.id, kind=order.kind, site=order.site, period=order.period, version=order.version,
+        language=order.language, format=order.format, state=one.state, progress=one.progress, made_by=one.made_by,
+        asked_at=one.asked_at, finished_at=one.finished_at, file_name=one.file_name, size_bytes=one.size_bytes,
+        sha256=one.sha256, error_code=one.error_code, error=one.error,
     )  # fmt: skip

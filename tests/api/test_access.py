@@ -72,6 +72,7 @@ BODIES = {
     "change_judging": {},
     "order_report": {"period": "no month"},
     "order_city_report": {"period": "no month"},
+    "order_dossier_report": {"format": "no format"},
     "add_user": {"name": "zhao", "role": "viewer"},
     "change_user": {"language": "en"},
     "add_site": {"name": "new-site", "label_zh": "新", "label_en": "New"},
