@@ -12,7 +12,7 @@ import msgspec
 
 from analysis.site_settings import OwnLimits, QuietPeriod, settings_of
 from analysis.standards import LimitRow, Verified, standards
-from analysis.workdays import is_workday
+from analysis.workdays import holiday_name, is_workday
 from contract.sitetime import SiteClock
 from store.registry.models import Site
 
@@ -136,4 +136,6 @@ def _local(day: date, clock: str, zone: ZoneInfo) -> datetime:
 def _applies(quiet: QuietPeriod, day: date, country: str) -> bool:
     if (quiet.first_date and day < quiet.first_date) or (quiet.last_date and day > quiet.last_date):
         return False
+    if quiet.days == "holidays":
+        return holiday_name(day, country) is not None
     return quiet.days == "all" or is_workday(day, country) == (quiet.days == "workdays")

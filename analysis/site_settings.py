@@ -22,7 +22,8 @@ LimitDb = Annotated[float, Meta(ge=0.0, le=140.0)]
 ClockTime = Annotated[
     str, Meta(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$", description="HH:MM, the site's local time.")
 ]
-Days = Literal["all", "workdays", "restdays"]
+Days = Literal["all", "workdays", "restdays", "holidays"]
+"""``restdays`` are all days without work, weekends included; ``holidays`` the public holidays alone."""
 
 
 class BadSettings(ValueError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Literal
 
 from analysis.days import WaterDay, water_days
 from analysis.limits import site_clock
@@ -77,10 +78,14 @@ class QuarterAccount:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A quarter's balance over whole days, and the sub-meters whose volume is not known well enough."""
+    """A quarter's balance over whole days, and the sub-meters whose volume is not known well enough.
 
-    balance: Balance
-    unknown: tuple[str, ...]
+    ``balance`` is ``None`` without a master meter, or where its own volume is not known: ``reason`` says which.
+    """
+
+    balance: Balance | None
+    unknown: tuple[str, ...] = ()
+    reason: Literal["", "no_master_meter", "master_unknown"] = ""
 
 
 def tariff_of(settings: WaterSettings) -> TariffRow:
@@ -169,8 +174,7 @@ def peers(
 def loss_of(series: SeriesStore, site: Site, meters: Sequence[Meter], first: date, last: date) -> Loss:
     """Balance a quarter's master meters with its sub-meters over whole days, what is missing of one taken as its mean.
 
-    A sub-meter counts as known where at least three quarters of the hours are. Raises ``ValueError`` without a master
-    meter that let water in.
+    A sub-meter counts as known where at least three quarters of the hours are.
     """
     by_meter: dict[str, list[WaterDay]] = {one.name: [] for one in meters}
     for day in water_days(series, site_clock(site), site.name, first, last):
@@ -179,13 +183,13 @@ def loss_of(series: SeriesStore, site: Site, meters: Sequence[Meter], first: dat
     masters = [one.name for one in meters if one.role == "master"]
     subs = [one.name for one in meters if one.role != "master"]
     if not masters:
-        raise ValueError("a balance needs a master meter; this quarter has none")
+        return Loss(None, reason="no_master_meter")
     let_in = [_known_volume(by_meter[name]) for name in masters]
-    if None in let_in:
-        raise ValueError("the master meter's volume is not known over these dates; choose others")
     volumes = {name: _known_volume(by_meter[name]) for name in subs}
     total = sum(volume for volume in let_in if volume is not None)
     unknown = tuple(name for name, volume in volumes.items() if volume is None)
+    if None in let_in or total <= 0.0:
+        return Loss(None, unknown, "master_unknown")
     return Loss(balance(total, list(volumes.values())), unknown)
 
 

@@ -106,6 +106,13 @@ class MeterIn(BaseModel):
     role: Literal["household", "master", "public"] = "household"
     label_zh: Words = Field(examples=["1号楼 302"])
     label_en: Words = Field(examples=["Building 1, 302"])
+    persons: int | None = Field(default=None, ge=0, le=10_000, description="People behind a household meter.")
+    peer_kind: str = Field(
+        default="",
+        max_length=32,
+        description="Households are compared within a kind.",
+        examples=["flat-2-rooms"],
+    )
 
 
 class MeterChangeIn(BaseModel):
@@ -115,6 +122,8 @@ class MeterChangeIn(BaseModel):
     role: Literal["household", "master", "public"] | None = None
     label_zh: Words | None = None
     label_en: Words | None = None
+    persons: int | None = Field(default=None, ge=0, le=10_000, description="0 for not known.")
+    peer_kind: str | None = Field(default=None, max_length=32)
 
 
 @router.post("", status_code=201, summary="Add a quarter", responses=documented(401, 403, 409, 422))

@@ -132,6 +132,8 @@ class MeterOut(Out):
     label: Label
     role: Literal["household", "master", "public"]
     device: str
+    persons: int | None = Field(description="People who live behind a household meter.")
+    peer_kind: str = Field(description="Households are compared within a kind.", examples=["flat-2-rooms"])
 
 
 class MetersOut(Out):
@@ -265,8 +267,11 @@ def device_out(device: Device, state: DeviceState | None, meters: list[str]) -> 
 def meter_out(row: Meter) -> MeterOut:
     """Render a meter."""
     return MeterOut.model_validate(
-        {"name": row.name, "label": label_of(row), "role": row.role, "device": row.device}
-    )
+        {
+            "name": row.name, "label": label_of(row), "role": row.role, "device": row.device,
+            "persons": row.persons, "peer_kind": row.peer_kind or "",
+        }
+    )  # fmt: skip
 
 
 def label_of(row: Site | Device | Meter) -> Label:

@@ -164,11 +164,14 @@ class LossOut(Out):
     indicative: bool = Field(description=INDICATIVE)
     first: date
     last: date
-    master_l: float
-    sub_l: float
-    lost_l: float
-    lost_share: float
-    known_share: float = Field(
+    reason: Literal["", "no_master_meter", "master_unknown"] = Field(
+        description="Why there is no balance; empty where there is one."
+    )
+    master_l: float | None
+    sub_l: float | None
+    lost_l: float | None
+    lost_share: float | None
+    known_share: float | None = Field(
         description="Share of the sub-meters with a known volume; below 1 the loss is an upper bound."
     )
     unknown_meters: list[str] = Field(description="Sub-meters with too few known hours.")
@@ -257,15 +260,15 @@ def get_water_balance(
         approved = reads.approved_meters(session, site)
     yesterday = site_clock(row).local(context.clock.now()).date() - timedelta(days=1)
     since, until = dates_of(first, last, yesterday, usual_days=30, longest_days=400)
-    try:
-        found: Loss = loss_of(context.series, row, meters, since, until)
-    except ValueError as error:
-        raise invalid("query.site", str(error)) from None
+    found: Loss = loss_of(context.series, row, meters, since, until)
     balance = found.balance
     return LossOut(
         site=site, indicative=not {one.name for one in meters} <= approved, first=since, last=until,
-        master_l=balance.master_l, sub_l=balance.sub_l, lost_l=balance.lost_l, lost_share=balance.lost_share,
-        known_share=balance.known_share, unknown_meters=list(found.unknown), grade=balance.grade,
+        reason=found.reason,
+        master_l=balance.master_l if balance else None, sub_l=balance.sub_l if balance else None,
+        lost_l=balance.lost_l if balance else None, lost_share=balance.lost_share if balance else None,
+        known_share=balance.known_share if balance else None, unknown_meters=list(found.unknown),
+        grade=balance.grade if balance else None,
         thresholds=[row_out(one) for one in standards().rows(NumberRow, "quarter.loss.")],
     )  # fmt: skip
 

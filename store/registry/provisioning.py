@@ -88,7 +88,7 @@ def set_device_password(session: Session, site: str, name: str, password: str | 
 
 def add_meter(
     session: Session, site: str, name: str, *, device: str, label_zh: str, label_en: str, now: datetime,
-    role: MeterRole = "household",
+    role: MeterRole = "household", persons: int | None = None, peer_kind: str = "",
 ) -> Meter:  # fmt: skip
     """Make a meter that ``device`` reads. Raises ``ValueError`` and :class:`AlreadyExists` like the others."""
     _demand_slug(name, "meter")
@@ -97,8 +97,9 @@ def add_meter(
     if session.get(Meter, (site, name)) or session.get(Device, (site, name)):
         raise AlreadyExists(f"there is a meter or device {name!r} at {site!r} already")
     meter = Meter(
-        site=site, name=name, device=device, role=role, label_zh=label_zh, label_en=label_en, created_at=now
-    )
+        site=site, name=name, device=device, role=role, label_zh=label_zh, label_en=label_en, created_at=now,
+        persons=persons, peer_kind=peer_kind,
+    )  # fmt: skip
     session.add(meter)
     session.flush()
     return meter

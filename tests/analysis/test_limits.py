@@ -74,6 +74,15 @@ def test_quiet_periods_lower_the_limit_of_alerts(local: str, value: float, quiet
     assert (limit.value_db, limit.quiet_en) == (value, quiet)
 
 
+@pytest.mark.parametrize(
+    ("local", "value"),
+    [("2026-03-01T12:30:00", 55.0), ("2026-02-17T12:30:00", 50.0), ("2026-10-01T12:30:00", 50.0)],
+)  # a Sunday, the Spring Festival, the National Day
+def test_a_quiet_period_of_public_holidays_alone(local: str, value: float) -> None:
+    site = _with(quiet_periods=[{**MIDDAY, "days": "holidays"}])
+    assert present_limit(site, _shanghai(local)).value_db == value
+
+
 def test_every_border_begins_a_new_stretch() -> None:
     site = _with(quiet_periods=[MIDDAY])
     before, within, after = (

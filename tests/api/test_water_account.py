@@ -125,7 +125,11 @@ def test_a_quarters_loss(wet: Callable[..., Person], watered: ApiContext) -> Non
         )
     unsure = wet().get("/water/balance", site=SITE, first="2026-02-01", last="2026-02-28").json()
     assert (unsure["unknown_meters"], unsure["grade"]) == (["new-flat"], None)
-    assert wet().get("/water/balance", site=SITE, first="2025-01-01", last="2025-01-31").status_code == 422
+    before = wet().get("/water/balance", site=SITE, first="2025-01-01", last="2025-01-31").json()
+    assert (before["reason"], before["master_l"], before["grade"]) == ("master_unknown", None, None)
+    with watered.registry.session() as session:
+        session.get_one(Meter, (SITE, "zong-biao")).role = "public"
+    assert wet().get("/water/balance", site=SITE).json()["reason"] == "no_master_meter"
 
 
 def test_approved_meters_are_not_indicative(wet: Callable[..., Person], watered: ApiContext) -> None:

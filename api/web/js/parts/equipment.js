@@ -64,6 +64,8 @@ function meterFields(one, devices) {
     ...labels(one),
     { key: "role", label: t("setup.role"), type: "select", value: one.role ?? "household", options: ROLES.map((role) => [role, t(`meter_role.${role}`)]) },
     { key: "device", label: t("setup.read_by"), type: "select", value: one.device ?? devices[0]?.name, options: devices.map((device) => [device.name, label(device.label)]) },
+    { key: "persons", label: t("setup.persons"), type: "number", min: 0, max: 10000, step: 1, value: one.persons },
+    { key: "peer_kind", label: t("setup.peer_kind"), value: one.peer_kind, maxlength: 32, hint: t("setup.peer_kind_hint") },
   ];
 }
 

@@ -2,12 +2,13 @@
 
 import { get, send } from "../api.js";
 import { h } from "../dom.js";
-import { duration, number } from "../format.js";
+import { duration, moment, number } from "../format.js";
 import { t, tOr } from "../i18n.js";
 import { isOfficial } from "../session.js";
 import { form, openDialog, rowButton } from "./dialog.js";
 import { silenceList } from "./silences.js";
 import { empty, into, loading, toast } from "./states.js";
+import { canBeTried, trialPlace } from "./trial.js";
 
 const NOT_SHOWN = ["severity", "escalate", "roles"];
 
@@ -15,7 +16,10 @@ const NOT_SHOWN = ["severity", "escalate", "roles"];
 export function rulesPanel(site, signal) {
   const rules = h("div", { class: "rules" });
   const silences = h("div", { class: "silences" });
-  const load = () => into(rules, () => get("/rules", { site: site.name }, signal), ({ items }) => (items.length ? items.map((one) => ruleRow(one, load)) : empty(t("rules.none"))), loading(3));
+  const load = () => into(rules, () => get("/rules", { site: site.name }, signal), ({ items }) => [
+    items.length ? items.map((one) => ruleRow(one, load, site.timezone)) : empty(t("rules.none")),
+    items.length > 0 && isOfficial() && h("p", {}, rowButton(t("rules.add"), site.name, () => addRule(site, items, load), "add-rule")),
+  ], loading(3));
   const node = h("details", { class: "more", data: { testid: "rules" } }, h("summary", {}, t("rules.title")), rules, h("h3", {}, t("silence.title")), silences);
   node.addEventListener("toggle", () => {
     if (!node.open || rules.childElementCount) return;
@@ -30,11 +34,11 @@ export function ruleTitle(kind) {
   return tOr(`rule.${kind}.title`, "rule.other.title", { kind });
 }
 
-function ruleRow(one, reload) {
+function ruleRow(one, reload, timezone) {
   return h("div", { class: "rule", data: { testid: "rule-row", kind: one.kind } },
     h("p", { class: "rule-head" }, h("strong", {}, ruleTitle(one.kind)),
       h("span", { class: one.enabled ? "chip" : "chip chip-plain" }, t(one.enabled ? "rules.on" : "rules.off")),
-      isOfficial() && rowButton(t("form.change"), ruleTitle(one.kind), () => changeRule(one, reload))),
+      isOfficial() && rowButton(t("form.change"), ruleTitle(one.kind), () => changeRule(one, reload, timezone))),
     h("p", { class: "caption" }, shownParams(one)));
 }
 
@@ -88,19 +92,45 @@ function rounded(value) {
   return Math.round(value * 1e6) / 1e6;
 }
 
-function changeRule(one, reload) {
+/** One more rule of a kind that the quarter has: the same parameters, to be changed before it is switched on. */
+function addRule(site, items, reload) {
+  const kinds = [...new Map(items.map((one) => [one.kind, one])).values()];
+  openDialog(t("rules.add"), (close) => form({
+    fields: [{ key: "kind", label: t("rules.kind"), type: "select", value: kinds[0].kind, options: kinds.map((one) => [one.kind, ruleTitle(one.kind)]) },
+      { key: "note", label: t("rules.note"), hint: t("rules.note_hint") }],
+    button: t("rules.add"), cancel: close,
+    submit: async ({ kind, note }) => {
+      const made = await send("POST", "/rules", { site: site.name, kind, note, enabled: false });
+      close();
+      reload();
+      changeRule(made, reload, site.timezone);
+    },
+  }));
+}
+
+function versions(one, timezone) {
+  const place = h("div");
+  const node = h("details", { class: "more" }, h("summary", {}, t("rules.history")), place);
+  node.addEventListener("toggle", () => node.open && !place.childElementCount && into(place, () => get(`/rules/${one.id}/history`), ({ items }) => items.toReversed().map((item) =>
+    h("p", { class: "caption" }, [`${item.version}`, moment(Date.parse(item.at), timezone, 0), item.who, t(item.enabled ? "rules.on" : "rules.off"), Object.entries(item.params).map(([key, value]) => `${paramLabel(key)} ${paramWords(key, value)}`).join(", "), item.note].filter(Boolean).join(" · "))), loading(1)));
+  return node;
+}
+
+function changeRule(one, reload, timezone) {
   const enabled = { key: "enabled", label: t("rules.enabled"), type: "check", value: one.enabled };
   const note = { key: "note", label: t("rules.note"), hint: t("rules.note_hint") };
-  openDialog(ruleTitle(one.kind), (close) => form({
+  const paramsOf = ({ enabled: _on, note: _why, ...values }) => Object.fromEntries(Object.entries(values).map(([key, value]) => [key, back(key, value)]));
+  openDialog(ruleTitle(one.kind), (close) => [form({
     fields: [enabled, ...fieldsOf(one), note], button: t("form.save"), cancel: close,
+    more: canBeTried(one.kind) ? (read) => trialPlace(one, timezone, () => paramsOf(read())) : null,
     submit: async ({ enabled: on, note: why, ...values }) => {
-      const params = Object.fromEntries(Object.entries(values).map(([key, value]) => [key, back(key, value)]));
+      const params = paramsOf(values);
       await send("PATCH", `/rules/${one.id}`, { enabled: on, note: why, params, expected_version: one.version });
       toast(t("form.saved"));
       close();
       reload();
     },
-  }));
+  }), versions(one, timezone)]);
 }
 
 function back(key, value) {

@@ -11,7 +11,7 @@ import { form, openDialog, rowButton } from "./dialog.js";
 import { into, loading, toast } from "./states.js";
 
 const HOUR_MS = 3600_000;
-const KINDS = ["noise_window", "noise_night_max", "water_continuous", "device_offline"];
+const KINDS = ["noise_window", "noise_night_max", "water_continuous", "water_leak", "water_meter_fault", "water_quarter_loss", "water_plan", "device_offline"];
 
 /** Fill a place with the silences that concern a quarter. */
 export function silenceList(place, site, signal) {
@@ -36,6 +36,7 @@ function row(one, site, reload) {
   return h("p", { class: "past-row", data: { testid: "silence-row" } },
     h("strong", {}, [what, one.site ? "" : t("silence.everywhere")].filter(Boolean).join(" · ")),
     h("span", {}, `${moment(Date.parse(one.starts_at), site.timezone, now())} – ${moment(Date.parse(one.ends_at), site.timezone, now())}`),
+    one.kind === "maintenance" && h("span", { class: "chip chip-plain" }, t("silence.maintenance")),
     one.repeat !== "once" && h("span", { class: "chip chip-plain" }, t(`silence.${one.repeat}`)),
     h("span", { class: "caption" }, `${one.reason} (${one.created_by})`),
     mayAcknowledge() && (one.site !== null || isOfficial()) && rowButton(t("silence.lift"), what, lift));
@@ -46,16 +47,18 @@ function add(site, reload) {
   const kinds = KINDS.map((kind) => [kind, t(`rule.${kind}.title`)]);
   openDialog(t("silence.add"), (close) => form({
     fields: [
+      { key: "window", label: t("silence.what"), type: "select", value: "silence", options: [["silence", t("silence.silence")], ["maintenance", t("silence.maintenance_words")]] },
       { key: "span", label: t("silence.span"), type: "select", value: "4", options: [hours(1), hours(4), ["morning", t("silence.until_morning")], hours(24), hours(72)] },
       { key: "kind", label: t("silence.which"), type: "select", value: "", options: [["", t("silence.all_alerts")], ...kinds] },
+      { key: "repeat", label: t("silence.repeat"), type: "select", value: "once", options: ["once", "daily", "weekly"].map((one) => [one, t(`silence.${one}`)]) },
       { key: "reason", label: t("silence.reason"), required: true, hint: t("silence.reason_hint") },
     ],
     button: t("silence.add"), cancel: close,
-    submit: async ({ span, kind, reason }) => {
+    submit: async ({ window, span, kind, repeat, reason }) => {
       const starts = now();
       const ends = span === "morning" ? midnight(site.timezone, starts) + 30 * HOUR_MS : starts + Number(span) * HOUR_MS;
       const times = { starts_at: new Date(starts).toISOString(), ends_at: new Date(ends).toISOString() };
-      await send("POST", "/silences", { kind: "silence", site: site.name, rule_kind: kind || null, reason, ...times });
+      await send("POST", "/silences", { kind: window, site: site.name, rule_kind: kind || null, repeat, reason, ...times });
       toast(t("silence.added"));
       close();
       reload();

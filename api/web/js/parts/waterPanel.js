@@ -6,6 +6,7 @@ import { every, fill, h, setText } from "../dom.js";
 import { change, moment, volume } from "../format.js";
 import { label, t } from "../i18n.js";
 import { live } from "../live.js";
+import { indicativeMark } from "./level.js";
 import { empty, failure, loading } from "./states.js";
 import { waterBars, waterLine } from "./water.js";
 import { toLocal } from "../zone.js";
@@ -50,10 +51,11 @@ export function waterPanel(site, { signal }) {
   return { node };
 }
 
-function totalOf({ total }) {
+function totalOf({ total, indicative }) {
   if (total.total_from === "none") return h("p", { class: "caption" }, t("water.none"));
   return [
     waterLine(total.today_l, total.yesterday_same_time_l),
+    indicative && indicativeMark(),
     h("p", { class: "caption" }, t("water.full_yesterday", { volume: volume(total.yesterday_l) }), " · ",
       total.total_from === "master" ? t("water.from_master") : t("water.from_sum", { n: total.compared_meters || total.meters, of: total.meters })),
   ];

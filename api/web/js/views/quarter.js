@@ -49,7 +49,7 @@ function show(place, site, { section, device, range, signal }) {
     patterns: part("patterns", t("patterns.title"), patternsPanel(site, { device: device ?? site.worst?.device, signal }).node),
     water: part("water", t("water.title"), [
       waterPanel(site, { signal }).node,
-      lazyPart(t("account.title"), "water-account", async (node) => (await import("../parts/waterAccount.js")).waterAccount(node, site, signal)),
+      lazyPart(t("use.title"), "water-account", async (node) => (await import("../parts/waterAccount.js")).waterAccount(node, site, signal)),
     ]),
     alerts: part("alerts", t("alert.open_title"), [
       alertList({ site: site.name, showSite: false, signal, zone: () => site.timezone, withPending: true }),
