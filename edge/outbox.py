@@ -36,8 +36,6 @@ _MEMORY_LIMIT: Final = 50_000
 _LIVE_LIMIT: Final = 2_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_BOUND: Final = 1 << 62
-_FULL_DISK_SHARE: Final = 0.95
-"""How far the outbox shrinks when the disk, not the bound, is what is full."""
 _COMMIT_MOST: Final = 1_000
 """Readings in one transaction at most: what a disk that was full for long finds in memory goes in pieces."""
 
@@ -319,13 +317,12 @@ class Outbox:
             return []
         try:
             self._file.make_room()
-            # The oldest make room for the newest: first they go, then as much is written as they took; and from now on
-            # the file does not grow, until the disk has plenty.
+            # From now on the file does not grow, until the disk has plenty: the oldest make room for the newest.
+            self._disk_bytes = min(self._max_bytes, self._file.holds_bytes())
             before = self._file.bytes
-            self._disk_bytes = min(self._max_bytes, int(before * _FULL_DISK_SHARE))
             dropped = self._write(now, self._disk_bytes, most=0)
-            freed = before - self._file.bytes
-            return dropped + self._write(now, self._disk_bytes, most=self._fitting(freed))
+            room = max(before, self._disk_bytes) - self._file.bytes
+            return dropped + self._write(now, self._disk_bytes, most=self._fitting(room))
         except sqlite3.OperationalError:
             return []
 

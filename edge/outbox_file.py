@@ -34,6 +34,10 @@ _EVENTS_BYTES: Final = 1_000
 _SALVAGE_CHUNK: Final = 1_000
 _LOG_PAGES: Final = 64
 """Pages of the write-ahead log before it is written back: that takes so much room on the disk at most."""
+_PAGE_BYTES: Final = 4096
+_FILLED_SHARE: Final = 0.85
+"""How much of its pages is content when the oldest go and the newest come (measured: 0.90 before any went)."""
+_GROWTH_BYTES: Final = 64 << 10
 _SPARE_BYTES: Final = 384 << 10
 """Half as much again, in a file beside the outbox. It is given up when the disk is full: SQLite needs room to write its
 log back, and must do that before anything can be deleted."""
@@ -116,6 +120,11 @@ class OutboxFile:
         """Give up the spare file, and the write-ahead log into the outbox itself."""
         self._spare.unlink(missing_ok=True)
         self._open_db().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def holds_bytes(self) -> int:
+        """Return how much content the file takes without growing, but for what the spare file has left to it."""
+        ((pages,),) = self._open_db().execute("PRAGMA page_count").fetchall()
+        return int(pages * _PAGE_BYTES * _FILLED_SHARE) + _GROWTH_BYTES
 
     def keep_spare(self) -> bool:
         """Keep room for a full disk where the disk has plenty; return whether it is kept."""
@@ -360,7 +369,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA journal_mode=WAL").fetchall()
         db.execute("PRAGMA synchronous=FULL")
         db.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}").fetchall()
-        db.execute(f"PRAGMA journal_size_limit={_LOG_PAGES * 4096}").fetchall()
+        db.execute(f"PRAGMA journal_size_limit={_LOG_PAGES * _PAGE_BYTES}").fetchall()
         if not _ended_well(db) and db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("the file does not pass SQLite's quick_check")
         db.executescript(_SCHEMA)

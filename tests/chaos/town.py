@@ -142,7 +142,7 @@ class ChaosTown:
         disk.mkdir()
         if n <= self.plan.small_disks and os.geteuid() == 0:
             mounted = subprocess.run(
-                ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], check=False
+                ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], check=False
             )
             if mounted.returncode == 0:
                 self.disks[device] = disk

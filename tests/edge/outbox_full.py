@@ -1,7 +1,7 @@
 """Fills a small file system until it is full, lets an outbox live on it, and says "sound" if all is told.
 
-``python -m tests.edge.outbox_full FOLDER outbox|others``: what fills it is the outbox itself, or somebody else's file,
-which stays.
+``python -m tests.edge.outbox_full FOLDER outbox|others|others-early``: what fills it is the outbox itself, or somebody
+else's file, which stays; early, when the outbox is still almost empty.
 """
 
 import sqlite3
@@ -24,7 +24,7 @@ def main() -> None:
         seqs.append(outbox.append(second(n)))
         if n % 50 == 0:
             outbox.commit(NOW)
-        if n == 600 and filled_by == "others":
+        if n == {"others": 3_000, "others-early": 60}.get(filled_by):
             with suppress(OSError), (folder / "ballast").open("wb", buffering=0) as file:
                 while True:
                     file.write(bytes(4096))
@@ -46,8 +46,9 @@ def main() -> None:
     )
     assert all(any(one["first_seq"] <= seq <= one["last_seq"] for one in told) for seq in missing)
     assert max(missing) < min(seq for seq in seqs if seq in left), "the oldest went"
-    durable = len(set(seqs[-400:]) & on_disk)
-    assert durable == 400, f"{durable} of the newest 400 are on the disk, full as it is"
+    expected = 200 if filled_by == "others-early" else 1_500
+    durable = len(set(seqs[-expected:]) & on_disk)
+    assert durable == expected, f"{durable} of the newest {expected} are on the disk, full as it is"
     outbox.close()
     print("kept", len(left), "dropped", len(missing), "sound")
 

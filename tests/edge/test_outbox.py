@@ -397,7 +397,9 @@ def test_a_failing_disk_keeps_readings_in_memory_up_to_the_limit_and_writes_them
     again.close()
 
 
-@pytest.mark.parametrize(("size", "filled_by"), [("1m", "outbox"), ("2m", "outbox"), ("4m", "others")])
+@pytest.mark.parametrize(
+    ("size", "filled_by"), [("1m", "outbox"), ("2m", "outbox"), ("4m", "others"), ("4m", "others-early")]
+)
 def test_a_file_system_that_is_really_full(tmp_path, size, filled_by):
     """A small file system in a mount namespace of its own; needs root or user namespaces."""
     mount = tmp_path / "small"
