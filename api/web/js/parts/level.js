@@ -75,9 +75,9 @@ export function liveLevel(device, name) {
   return {
     node,
     show,
-    take(one) {
+    /** Keep a second without showing it. */
+    keep(one) {
       if (last === null || one.t >= last.t) last = one;
-      return show();
     },
   };
 }

@@ -104,7 +104,8 @@ function follow(state) {
     for (const one of levels) {
       const row = one.site === state.site.name && state.rows.get(one.device);
       if (!row) continue;
-      row.bar.set(row.live.take(one), limit());
+      row.live.keep(one);
+      row.bar.set(row.live.show(), limit());
       row.strip.add(Date.parse(one.t), one.laeq_db);
       row.strip.draw(now(), limit(), gapMs());
       if (one.device === state.device) state.second?.(one);

@@ -12,8 +12,8 @@ import { waterLine } from "./water.js";
 
 const MOST_DEVICES = 4;
 
-/** Make a card of a site's summary. It has take(site), level(live level) and tick(). */
-export function siteCard(site, signal) {
+/** Make a card of a site's summary; `view` tells it whether it is on the screen. It has take(site), level(live level) and tick(). */
+export function siteCard(site, signal, view) {
   const mark = stateMark(site.state);
   const number = h("span", { class: "big-number", data: { testid: "site-level" } });
   const against = h("p", { class: "against", data: { testid: "site-margin" } });
@@ -24,7 +24,7 @@ export function siteCard(site, signal) {
   const indicative = h("span", {});
   const devices = new Map();
   const list = h("ul", { class: "devices-now" });
-  const card = { site };
+  const card = { site, seen: false };
 
   const take = (now) => {
     card.site = now;
@@ -52,19 +52,25 @@ export function siteCard(site, signal) {
     water,
     counts,
   );
-  whenSeen(node, signal, () => {
+  const show = (row) => row.bar.set(row.live.show(), card.site.limit.value_db);
+  const tick = () => card.seen && devices.forEach(show);
+  let loaded = false;
+  view.watch(node, (seen) => {
+    card.seen = seen;
+    tick();
+    if (!seen || loaded) return;
+    loaded = true;
     loadTrend(trend, card, signal);
     loadWater(water, card, signal);
   });
   return {
     node,
     take,
+    tick,
     level(one) {
       const row = devices.get(one.device);
-      if (row) row.bar.set(row.live.take(one), card.site.limit.value_db);
-    },
-    tick() {
-      for (const row of devices.values()) row.bar.set(row.live.show(), card.site.limit.value_db);
+      row?.live.keep(one);
+      if (row && card.seen) show(row);
     },
   };
 }
@@ -106,24 +112,6 @@ function countsOf(site) {
   ];
 }
 
-/** Load what a card shows beside its level only once it is seen. */
-function whenSeen(node, signal, load) {
-  let seen = false;
-  const start = () => {
-    if (seen || signal.aborted) return;
-    seen = true;
-    load();
-  };
-  const observer = new IntersectionObserver((entries) => {
-    if (entries.some((one) => one.isIntersecting)) {
-      observer.disconnect();
-      start();
-    }
-  }, { rootMargin: "200px" });
-  observer.observe(node);
-  signal.addEventListener("abort", () => observer.disconnect());
-}
-
 function loadTrend(place, card, signal) {
   const load = async () => {
     try {
@@ -133,7 +121,7 @@ function loadTrend(place, card, signal) {
       if (error.name !== "AbortError") fill(place, h("p", { class: "caption" }, error.message));
     }
   };
-  every(refreshMs(120, clockSpeed() > 1 ? 10 : 120), signal, load);
+  every(refreshMs(120, clockSpeed() > 1 ? 10 : 120), signal, () => card.seen && load());
   load();
 }
 
@@ -156,6 +144,6 @@ function loadWater(place, card, signal) {
       if (error.name !== "AbortError") fill(place, h("p", { class: "caption" }, error.message));
     }
   };
-  every(refreshMs(60, 8), signal, load);
+  every(refreshMs(60, 8), signal, () => card.seen && load());
   load();
 }

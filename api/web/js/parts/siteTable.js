@@ -4,6 +4,7 @@ import { fill, h, setAttr, setText } from "../dom.js";
 import { level, NONE } from "../format.js";
 import { label, t } from "../i18n.js";
 import { path } from "../router.js";
+import { inView } from "./inView.js";
 import { liveLevel, marginWords, stateMark } from "./level.js";
 
 const STATES = { above: 0, near: 1, below: 2, no_data: 3 };
@@ -23,8 +24,10 @@ const COLUMNS = [
 const DESCENDING_FIRST = new Set(["level", "margin", "alerts"]);
 
 /** Make the table. It has sites(list), levels(list) and tick(). */
-export function siteTable() {
+export function siteTable(signal) {
   const rows = new Map();
+  const view = inView(signal);
+  const words = new Intl.Collator("zh-CN").compare;
   const order = { key: "margin", descending: true };
   let present = [];
   const body = h("tbody");
@@ -38,7 +41,7 @@ export function siteTable() {
     const [, value, kind] = COLUMNS.find(([key]) => key === order.key);
     const sign = order.descending ? -1 : 1;
     const sorted = present.slice().sort((a, b) =>
-      sign * (kind === "text" ? value(a).localeCompare(value(b), "zh-CN") : value(a) - value(b)) || a.name.localeCompare(b.name));
+      sign * (kind === "text" ? words(value(a), value(b)) : value(a) - value(b)) || (a.name < b.name ? -1 : 1));
     const wanted = sorted.map((site) => rows.get(site.name).node);
     if (wanted.length !== body.children.length || wanted.some((row, i) => row !== body.children[i])) body.replaceChildren(...wanted);
   };
@@ -47,7 +50,7 @@ export function siteTable() {
     sites(sites) {
       present = sites;
       for (const site of sites) {
-        if (!rows.has(site.name)) rows.set(site.name, rowOf(site));
+        if (!rows.has(site.name)) rows.set(site.name, rowOf(site, view));
         rows.get(site.name).take(site);
       }
       arrange();
@@ -76,7 +79,7 @@ function headOf(key, value, order, arrange) {
   }, words));
 }
 
-function rowOf(site) {
+function rowOf(site, view) {
   const mark = stateMark(site.state);
   const cells = Object.fromEntries(["period", "level", "limit", "margin", "alerts", "devices"].map((key) => [key, h("td", { class: "right" })]));
   const lives = new Map();
@@ -86,6 +89,12 @@ function rowOf(site) {
     h("td", {}, site.district), h("td", {}, t("site.zone_short", { zone: site.zone_class })), h("td", {}, mark.node), cells.period, livePlace,
     cells.level, cells.limit, cells.margin, cells.alerts, cells.devices);
   let worst = null;
+  let seen = false;
+  const tick = () => seen && lives.get(worst)?.show();
+  view.watch(node, (now) => {
+    seen = now;
+    tick();
+  });
   return {
     node,
     take(now) {
@@ -104,10 +113,10 @@ function rowOf(site) {
       }
     },
     level(one) {
-      lives.get(one.device)?.take(one);
+      const shown = lives.get(one.device);
+      shown?.keep(one);
+      if (seen && one.device === worst) shown?.show();
     },
-    tick() {
-      for (const one of lives.values()) one.show();
-    },
+    tick,
   };
 }

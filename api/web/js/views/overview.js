@@ -8,6 +8,7 @@ import { label, t } from "../i18n.js";
 import { latestLevels, live } from "../live.js";
 import { alertList } from "../parts/alertList.js";
 import { chosen, cityTools, firstChoice } from "../parts/cityTools.js";
+import { inView } from "../parts/inView.js";
 import { siteCard } from "../parts/siteCard.js";
 import { siteMap } from "../parts/siteMap.js";
 import { siteTable } from "../parts/siteTable.js";
@@ -89,7 +90,7 @@ function renderSites(place, state, signal) {
   if (state.shown?.kind !== kind || kind === "empty") {
     state.shown?.close?.();
     const words = (one) => stateWords(one, choice.period);
-    state.shown = { cards: () => cards(place, signal), table: () => table(place), map: () => map(place, signal, words), empty: () => nothing(place, state) }[kind]();
+    state.shown = { cards: () => cards(place, signal), table: () => table(place, signal), map: () => map(place, signal, words), empty: () => nothing(place, state) }[kind]();
   }
   state.shown.sites(sites);
   state.shown.levels(latestLevels());
@@ -114,8 +115,8 @@ function nothing(place, state) {
   return { kind: "empty", sites() {}, levels() {}, tick() {} };
 }
 
-function table(place) {
-  const shown = siteTable();
+function table(place, signal) {
+  const shown = siteTable(signal);
   fill(place, shown.node);
   return { kind: "table", ...shown };
 }
@@ -129,13 +130,14 @@ function map(place, signal, words) {
 /** Cards by site; each is made once and changed in place, so that nothing jumps. */
 function cards(place, signal) {
   const known = new Map();
+  const view = inView(signal);
   fill(place);
   return {
     kind: "cards",
     sites(sites) {
       const order = known.size ? sites.slice().sort(byPlace(known)) : sites.slice().sort(byState);
       for (const site of order) {
-        if (!known.has(site.name)) known.set(site.name, siteCard(site, signal));
+        if (!known.has(site.name)) known.set(site.name, siteCard(site, signal, view));
         else known.get(site.name).take(site);
       }
       const wanted = order.map((site) => known.get(site.name).node);
