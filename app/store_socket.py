@@ -11,17 +11,17 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 import msgspec
 import structlog
 
 from store.series.duckdb_store import DuckDbStore
-from store.series.export import ExportKind, ExportQuery, parts
+from store.series.export import ExportKind, ExportQuery, packed, parts
 from store.series.interface import StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -149,7 +149,7 @@ class StoreSocket:
         query = ExportQuery(request.kind, request.start, request.end, request.sources, request.zones)
         for part in parts(self._store, query):
             if part.rows.num_rows:
-                _send(out, b"R", part.rows.serialize().to_pybytes())
+                _send(out, b"R", packed(part.rows))
             progress(part.done)
         return None
 
@@ -162,14 +162,8 @@ def _send(out: BinaryIO, kind: bytes, payload: bytes) -> None:
 # -- the command's side ----------------------------------------------------------------------------------------
 
 
-def ask(
-    folder: Path,
-    request: Request,
-    *,
-    on_progress: Callable[[float], None],
-    on_rows: Callable[[bytes], None] = lambda _: None,
-) -> Any:
-    """Have the server that holds the store do something; return its result.
+def ask(folder: Path, request: Request) -> Iterator[float | bytes | dict[str, int] | None]:
+    """Have the server that holds the store do something; yield its progress, its rows, and at last its result.
 
     Raises :class:`NotServed` when no server does, :class:`ServerSaid` with its reason.
     """
@@ -182,15 +176,12 @@ def ask(
                 raise ServerSaid("the server ended before it was done")
             kind, length = _HEAD.unpack(head)
             payload = stream.read(length)
-            match kind:
-                case b"P":
-                    on_progress(msgspec.json.decode(payload, type=float))
-                case b"R":
-                    on_rows(payload)
-                case b"E":
-                    raise ServerSaid(payload.decode())
-                case _:
-                    return msgspec.json.decode(payload)
+            if kind == b"E":
+                raise ServerSaid(payload.decode())
+            if kind == b"Z":
+                yield msgspec.json.decode(payload, type=dict[str, int] | None)
+                return
+            yield payload if kind == b"R" else msgspec.json.decode(payload, type=float)
 
 
 @contextmanager

@@ -39,23 +39,26 @@ def copy_to(file: DuckDbFile, path: Path, progress: Progress) -> dict[str, int]:
         raise
 
 
+def counts(connection: Connection, prefix: str = "") -> dict[str, int]:
+    """Return the rows of each table; ``prefix`` is put before the names of the current database's tables."""
+    tables = connection.rows(
+        "SELECT table_name FROM duckdb_tables() "
+        "WHERE database_name = current_database() AND NOT temporary ORDER BY table_name"
+    )
+    return {name: connection.rows(f"SELECT count(*) FROM {prefix}{name}")[0][0] for (name,) in tables}
+
+
 def _copy(connection: Connection, store: str, progress: Progress) -> dict[str, int]:
     for statement in STATEMENTS:
         connection.execute(statement)
-    tables = [
-        name
-        for (name,) in connection.rows(
-            "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database() ORDER BY table_name"
-        )
-    ]
-    counts = {name: connection.rows(f"SELECT count(*) FROM {store}.{name}")[0][0] for name in tables}
-    total, done = max(1, sum(counts.values())), 0
-    for name in tables:
+    rows = counts(connection, f"{store}.")
+    total, done = max(1, sum(rows.values())), 0
+    for name in rows:
         for piece in _pieces(connection, store, name):
-            ((rows,),) = connection.rows(f"INSERT INTO {name} SELECT * FROM {store}.{name}{piece}")
-            done += rows
+            ((copied,),) = connection.rows(f"INSERT INTO {name} SELECT * FROM {store}.{name}{piece}")
+            done += copied
             progress(done / total)
-    return counts
+    return rows
 
 
 def _pieces(connection: Connection, store: str, name: str) -> Iterator[str]:

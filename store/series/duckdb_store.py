@@ -300,6 +300,11 @@ class DuckDbStore:
         """Sort the hours that ended before ``before``; return whether some are left."""
         return duckdb_tidy.tidy(self._file, _us(before) // _US, budget_s, time.monotonic)
 
+    def rows(self) -> dict[str, int]:
+        """Return how many rows each table has."""
+        with self._file.read() as connection:
+            return duckdb_copy.counts(connection)
+
     def copy_to(self, path: Path, progress: Callable[[float], None]) -> dict[str, int]:
         """Copy the store as it is at this moment into a new file, while it is used; return the rows of each table.
 

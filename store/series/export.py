@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.ipc
 
 from contract.flags import NoiseFlag, WaterFlag, names
 from store.series.interface import EventRow, SecondsTable, SeriesStore
@@ -96,6 +97,16 @@ def parts(series: SeriesStore, query: ExportQuery) -> Iterator[Part]:
         for columns, until in _pieces(series, query.kind, site, source, query.start, end):
             done = (n + (until - query.start) / length) / len(query.sources)
             yield Part(_batch(schema, columns, site, source, zone), min(1.0, done))
+
+
+def packed(rows: pa.RecordBatch) -> bytes:
+    """Return rows as bytes for another process; :func:`unpacked` makes rows of them again."""
+    return rows.serialize().to_pybytes()
+
+
+def unpacked(kind: ExportKind, data: bytes) -> pa.RecordBatch:
+    """Return the rows of a kind that :func:`packed` has packed."""
+    return pa.ipc.read_record_batch(pa.py_buffer(data), schema_of(kind))
 
 
 # -- reading ---------------------------------------------------------------------------------------------------
