@@ -22,6 +22,7 @@ from app.lock import PartLocks
 from app.numbers import analysis_numbers, ingest_numbers
 from app.settings import ServerSettings, broker_password
 from app.store_socket import StoreSocket
+from app.uplinks import uplinks
 from app.web import WebServer
 from contract.clock import Clock
 from ingest.service import Ingest
@@ -177,6 +178,7 @@ class System:
         self._metrics["ingest"] = lambda: ingest_numbers(ingest)
 
     def _start_serving(self, clock: Clock, demo: bool) -> None:
+        ways_out = uplinks(self.settings.data, self.series, self.registry, clock)
         self._prepare_registry(clock)
         hub = LiveHub()
         parts: list[tuple[str, Analysis | AlertFollower | LiveMqtt]] = [self._alerts(clock, hub)]
@@ -201,6 +203,10 @@ class System:
         for name, part in parts:
             part.start()
             self._undo.append((name, part.stop))
+        for name, uplink in ways_out:
+            uplink.start()
+            self._undo.append((name, uplink.stop))
+            self._metrics[name] = uplink.numbers
 
     def _alerts(self, clock: Clock, hub: LiveHub) -> tuple[str, Analysis | AlertFollower]:
         """Return where the pages learn of alerts: from analysis here, or from the registry where it runs elsewhere."""

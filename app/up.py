@@ -12,6 +12,7 @@ from typing import Final
 import click
 import structlog
 
+from api.uplinks.config import BadUplinks
 from app.broker import BrokerFailed, free_port
 from app.demo.agents import agents_process, write_configurations
 from app.demo.quarter import ensure_quarter
@@ -24,7 +25,7 @@ from store.series.interface import SeriesStore, StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
-_CANNOT_START: Final = (FolderInUse, StoreUnavailable, BrokerFailed, WebFailed, OSError)
+_CANNOT_START: Final = (FolderInUse, StoreUnavailable, BrokerFailed, WebFailed, BadUplinks, OSError)
 _FAST_BEHIND: Final = timedelta(hours=24)
 """A demo that runs faster than the wall begins a day ago, so that it has something to catch up."""
 
