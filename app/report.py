@@ -18,7 +18,7 @@ TOKEN_VARIABLE: Final = "QUIETWATER_TOKEN"  # noqa: S105  the name of a variable
 
 @click.group()
 def report() -> None:
-    """Monthly and yearly reports, on a quarter or on all of them, as PDF or XLSX.
+    """Monthly and yearly reports, on a quarter or on all of them, and dossiers, as PDF or XLSX.
 
     Without --server the stores are opened here. The embedded store belongs to one process: while a server runs on it,
     have that server make the report with --server; its token comes from QUIETWATER_TOKEN (made on the page, under the
@@ -28,18 +28,21 @@ def report() -> None:
     Examples:
       quietwater report quarter lake-side --month 2026-10
       quietwater report quarter lake-side --year 2026 --lang en --format xlsx --out lake-side.xlsx
+      quietwater report dossier lake-side quiet-2002
       quietwater report all --month 2026-10 --server http://127.0.0.1:8080
     """
 
 
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in (
-        click.option("--month", metavar="2026-10", help="A calendar month."),
-        click.option("--year", metavar="2026", help="A calendar year."),
-        *_common(),
-    ):
+    command = _with_common(command)
+    command = click.option("--year", metavar="2026", help="A calendar year.")(command)
+    return click.option("--month", metavar="2026-10", help="A calendar month.")(command)
+
+
+def _with_common(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(_common()):
         command = option(command)
-    return store_option(command)
+    return command
 
 
 def _common() -> tuple[Callable[..., Any], ...]:
@@ -52,6 +55,7 @@ def _common() -> tuple[Callable[..., Any], ...]:
                      help="Have a running server make it, such as http://127.0.0.1:8080."),
         click.option("--data", type=click.Path(file_okay=False, path_type=Path), default=DEFAULT_DATA,
                      show_default=True, envvar="QUIETWATER_DATA", help="Folder of everything that is kept."),
+        store_option,
     )  # fmt: skip
 
 
@@ -83,6 +87,25 @@ def all_quarters(month: str | None, year: str | None, **options: Any) -> None:
     _make("city", None, _period(month, year), "/api/v1/reports", **options)
 
 
+@report.command()
+@click.argument("site")
+@click.argument("programme", type=click.Choice(["quiet-2002", "ningjing", "water-saving"]))
+@click.option(
+    "--version", type=click.IntRange(min=1), help="A frozen version.  [default: the dossier as it is now]"
+)
+@_with_common
+def dossier(site: str, programme: str, version: int | None, **options: Any) -> None:
+    """Print a quarter's dossier for an application.
+
+    \b
+    Examples:
+      quietwater report dossier lake-side quiet-2002
+      quietwater report dossier lake-side water-saving --version 3 --lang en --out application.pdf
+    """
+    path = f"/api/v1/sites/{site}/dossiers/{programme}/reports"
+    _make("dossier", site, programme, path, version=version, **options)
+
+
 def _period(month: str | None, year: str | None) -> str:
     from analysis.report.period import parse
 
@@ -100,18 +123,18 @@ def _period(month: str | None, year: str | None) -> str:
 
 def _make(
     kind: Any, site: str | None, period: str, path: str, *, language: Any, form: Any, out: Path | None,
-    server: str | None, data: Path, store: StoreAddress | None,
+    server: str | None, data: Path, store: StoreAddress | None, version: int | None = None,
 ) -> None:  # fmt: skip
     if server is not None:
         from app.report_remote import fetch
 
-        body, name = fetch(
-            server, path, {"period": period, "language": language, "format": form}, _token(), click.echo
-        )
+        what = {"version": version} if kind == "dossier" else {"period": period}
+        wanted = {**what, "language": language, "format": form}
+        body, name = fetch(server, path, wanted, _token(), click.echo)
     else:
         from api.reports.desk import Order
 
-        order = Order(kind=kind, site=site, period=period, language=language, format=form)
+        order = Order(kind=kind, site=site, period=period, language=language, format=form, version=version)
         body, name = _local(order, data, store)
     target = out or Path(name)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from analysis.rollups import roll_up
 from api.context import ApiContext
 from api.live_hub import LiveHub
+from api.reports.pdf import PdfImpossible
+from api.reports.worker import check_pdf
 from app.logs import set_up
 from contract.sitetime import floor_hour
 from store.registry.database import Registry
@@ -73,3 +76,14 @@ def context(series: DuckDbStore, registry: Registry, tmp_path: Path) -> ApiConte
     return ApiContext(
         series=series, registry=registry, clock=SetClock(), live=LiveHub(), files=tmp_path / "files"
     )
+
+
+@pytest.fixture(scope="session")
+def pango() -> None:
+    """Skip where this machine cannot draw PDFs; where nothing may be missing (CI) that is a failure."""
+    try:
+        check_pdf()
+    except PdfImpossible as error:
+        if os.environ.get("QUIETWATER_NOTHING_MISSING"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))

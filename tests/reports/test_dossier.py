@@ -59,7 +59,7 @@ def test_the_workbook_says_what_the_api_says(app: FastAPI) -> None:
     assert all(sheet.freeze_panes == "A2" for sheet in book)
 
 
-def test_a_frozen_version_stays_what_it_was_and_carries_its_digest(app: FastAPI) -> None:
+def test_a_frozen_version_stays_what_it_was_and_carries_its_digest(app: FastAPI, pango: None) -> None:
     who = Person(app, "committee")
     frozen = who.send("POST", f"{SITE}/dossiers/quiet-2002/versions", {"note": "申报稿"}).json()
     before = who.get(f"{SITE}/dossiers/quiet-2002").json()

@@ -20,11 +20,14 @@ from api.reports.desk import KEPT, MOST_OF_ONE, MOST_WAITING, DeskFull, Order, R
 from app.cli import main
 from store.registry.database import Registry
 from store.registry.models import AuditEntry
+from store.registry.tokens import make_token
+from store.registry.users import find_user
 from store.series.interface import StoreUnavailable
 from tests.api import seeding
-from tests.api.conftest import Person, SetClock
+from tests.api.conftest import Person, Served, SetClock, served
 from tests.reports.test_rendering import small
 
+__all__ = ["served"]
 ORDER = Order(kind="quarter", site="jing-yuan", period="2026-03", language="zh", format="xlsx")
 
 
@@ -312,3 +315,25 @@ def test_a_server_that_is_not_there_is_told(data: Path) -> None:
 def test_no_folder_is_told(tmp_path: Path) -> None:
     done = run("all", "--month", "2026-03", "--data", str(tmp_path / "none"))
     assert done.exit_code == 1 and "there is no registry in" in done.output
+
+
+def test_a_running_server_makes_it_for_a_program(served: Served, tmp_path: Path) -> None:
+    """The command with --server: the embedded store belongs to the server's process."""
+    with served.context.registry.session() as session:
+        user = find_user(session, "viewer")
+        assert user is not None
+        _, token = make_token(
+            session, user.id, "monthly", ["read"], now=served.context.wall.now(), valid_for=timedelta(days=1)
+        )
+    out = tmp_path / "dossier.xlsx"
+    asked = ("--format", "xlsx", "--server", served.address, "--out", str(out))
+    done = run("dossier", "jing-yuan", "quiet-2002", *asked, env={"QUIETWATER_TOKEN": token})
+    assert done.exit_code == 0, done.output
+    assert out.read_bytes()[:2] == b"PK"
+    for arguments, told in (
+        (("all", "--month", "2026-03"), "the server refused (403)"),
+        (("quarter", "hu-pan", "--month", "2026-03"), "the server refused (404)"),
+        (("dossier", "jing-yuan", "quiet-2002", "--version", "9"), "there is no version 9"),
+    ):
+        refused = run(*arguments, *asked, env={"QUIETWATER_TOKEN": token})
+        assert refused.exit_code == 1 and told in refused.output

@@ -36,7 +36,7 @@ def order(visitor: Visitor, form: str, language: str) -> bytes:
 
 @pytest.mark.parametrize(("width", "language"), [(360, "zh"), (1440, "en")])
 def test_a_manager_makes_a_report_of_the_quarter(
-    browser: Browser, served: Served, width: int, language: str
+    browser: Browser, served: Served, pango: None, width: int, language: str
 ) -> None:
     with visiting(browser, served, width=width) as visitor:
         visitor.log_in("manager")
@@ -74,3 +74,17 @@ def test_a_viewer_sees_reports_and_orders_none_on_all_quarters(browser: Browser,
         visitor.go("#/reports")
         expect(visitor.page.locator("[data-testid=empty]")).to_be_visible()
         expect(visitor.page.locator("[data-testid=report-form]")).to_have_count(0)
+
+
+def test_a_dossier_is_printed_from_the_same_place(browser: Browser, served: Served) -> None:
+    with visiting(browser, served) as visitor:
+        visitor.log_in("manager")
+        visitor.speak("zh")
+        visitor.go("#/site/jing-yuan/reports")
+        visitor.page.locator("[data-testid=reports]").scroll_into_view_if_needed()
+        period = visitor.page.locator("[data-testid=report-form] select[name=period]")
+        period.select_option("dossier:quiet-2002")
+        assert order(visitor, "xlsx", "zh").startswith(b"PK")
+        expect(visitor.page.locator("[data-testid=report-row]").first).to_contain_text(
+            "申报台账 · 安静居住小区"
+        )

@@ -52,7 +52,7 @@ def made() -> dict[str, bytes]:
 
 
 @pytest.fixture
-def pdf(made: dict[str, bytes], series: DuckDbStore, registry: Registry):
+def pdf(made: dict[str, bytes], series: DuckDbStore, registry: Registry, pango: None):
     """Return a function that gives the month's PDF in a language; each is made once."""
 
     def of(language: str) -> bytes:
@@ -166,7 +166,7 @@ def test_a_subject_cannot_end_the_style() -> None:
     assert page.count("</style>") == 1
 
 
-def test_a_report_fetches_nothing() -> None:
+def test_a_report_fetches_nothing(pango: None) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
         address = f"http://127.0.0.1:{server.getsockname()[1]}/x.png"
@@ -211,7 +211,7 @@ def latin_font(path: Path) -> None:
 
 
 def test_fonts_without_chinese_are_an_error_that_names_the_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pango: None
 ) -> None:
     (tmp_path / "fonts").mkdir()
     latin_font(tmp_path / "fonts" / "latin.ttf")
@@ -222,7 +222,7 @@ def test_fonts_without_chinese_are_an_error_that_names_the_package(
         check_pdf()
 
 
-def test_no_font_at_all_is_an_error_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_font_at_all_is_an_error_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pango: None) -> None:
     (tmp_path / "fonts").mkdir()
     monkeypatch.setenv("FONTCONFIG_FILE", config(tmp_path, tmp_path / "fonts"))
     with pytest.raises(PdfImpossible, match=r"no font is installed.*fonts-noto-cjk"):
@@ -248,7 +248,7 @@ def test_the_server_starts_without_weasyprint_and_xlsxwriter() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_a_sign_that_no_font_has_costs_no_report() -> None:
+def test_a_sign_that_no_font_has_costs_no_report(pango: None) -> None:
     pdf = html_pdf("<p style='font-family: Noto Sans CJK SC'>pipe \U0010fffd mended</p>")
     assert "[U+10FFFD]" in PdfReader(io.BytesIO(pdf)).pages[0].extract_text()
 

@@ -14,6 +14,8 @@ const SHOWN = 10;
 const POLL_MS = 1500;
 const ZONE = "Asia/Shanghai";
 const OVER = ["done", "failed"];
+const PROGRAMMES = ["quiet-2002", "ningjing", "water-saving"];
+const DOSSIER = "dossier:";
 
 /** The reports of `site`, or of all quarters where it is null (`names` then gives the labels of quarters). */
 export function reportsPanel({ site = null, names = null, mayOrder = true, signal }) {
@@ -56,7 +58,7 @@ function follower(signal, task) {
 }
 
 function orderForm(site, zone, ordered) {
-  const period = select("period", periods(zone));
+  const period = select("period", [...periods(zone), ...(site ? PROGRAMMES.map((one) => [DOSSIER + one, programmeName(one)]) : [])]);
   const words = select("language", [["zh", "中文"], ["en", "English"]], language());
   const format = select("format", [["pdf", "PDF"], ["xlsx", "XLSX"]]);
   const told = h("p", { class: "form-error", role: "alert" });
@@ -66,8 +68,8 @@ function orderForm(site, zone, ordered) {
     setText(told, "");
     act.disabled = true;
     try {
-      const body = { period: period.input.value, language: words.input.value, format: format.input.value };
-      await send("POST", site ? `/sites/${encodeURIComponent(site.name)}/reports` : "/reports", body);
+      const how = { language: words.input.value, format: format.input.value };
+      await place(site, period.input.value, how);
       await ordered();
     } catch (error) {
       setText(told, error.message);
@@ -75,6 +77,17 @@ function orderForm(site, zone, ordered) {
     act.disabled = false;
   };
   return h("form", { class: "report-form", data: { testid: "report-form" }, on: { submit } }, period.node, words.node, format.node, act, told);
+}
+
+/** Send an order: of a month, a year, or of a dossier as it is now. */
+function place(site, wanted, how) {
+  const at = site && `/sites/${encodeURIComponent(site.name)}`;
+  if (wanted.startsWith(DOSSIER)) return send("POST", `${at}/dossiers/${wanted.slice(DOSSIER.length)}/reports`, how);
+  return send("POST", site ? `${at}/reports` : "/reports", { period: wanted, ...how });
+}
+
+function programmeName(programme) {
+  return `${t("reports.dossier")} · ${t(`reports.programme.${programme}`)}`;
 }
 
 function select(key, options, chosen = null) {
@@ -108,7 +121,8 @@ function rows(items, place) {
 }
 
 function row(one, { names, zone }) {
-  const period = one.kind === "dossier" ? tOr(`reports.programme.${one.period}`, "reports.dossier") : periodName(one.period);
+  const version = one.version ? ` · ${t("reports.version", { n: one.version })}` : "";
+  const period = one.kind === "dossier" ? programmeName(one.period) + version : periodName(one.period);
   const about = one.site === null ? t("reports.all") : names?.get(one.site) ? label(names.get(one.site)) : "";
   const title = [about, period].filter(Boolean).join(" · ");
   return h("li", { class: "report-row", data: { testid: "report-row", state: one.state } },
