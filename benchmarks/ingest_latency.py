@@ -175,6 +175,7 @@ def _be_devices(
     numbers = {key: n for n, key in enumerate(passwords)}
     for second in range(first, first + seconds):
         t = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        payload = _second(second, t)
         for key, n in numbers.items():
             due = second + 1 + offset + (0.0 if together else n / len(numbers))
             while (left := due - time.monotonic()) > 0:
@@ -183,7 +184,7 @@ def _be_devices(
             if key == own:
                 edge.measure(second)
             else:
-                clients[key].publish(f"qw/v1/{key[0]}/{key[1]}/noise", _second(second, t))
+                clients[key].publish(f"qw/v1/{key[0]}/{key[1]}/noise", payload)
     time.sleep(3.0)
     edge.close()
     stored = {**answers.close(), **edge.stored}

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -45,28 +46,29 @@ def _run(folder: Path, count: int) -> None:
         publisher.settle()
         publisher.close()
         began = time.perf_counter()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.ingest_runner", str(folder / "data"), broker.url, *broker.login],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        )  # fmt: skip
-        child = psutil.Process(process.pid)
-        busy, most = 0.0, 0
-        while True:  # until it has had nothing to do for three seconds
-            time.sleep(3)
-            now = sum(child.cpu_times()[:2])
-            most = max(most, child.memory_info().rss)
-            if now - busy < 0.2:
-                break
-            busy = now
+        command = [sys.executable, "-m", "tests.ingest_runner", str(folder / "data"), broker.url, *broker.login,
+                   "--until", str(count)]  # fmt: skip
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            most = _watch(psutil.Process(process.pid), process)
         seconds = time.perf_counter() - began
-        process.terminate()
-        process.communicate(timeout=30)
+        if process.returncode:
+            raise SystemExit(f"ingest ended with {process.returncode}")
     store = DuckDbStore(folder / "data" / "ingest.duckdb")
     stored = store.count("noise")
     store.close()
     size = (folder / "data" / "ingest.duckdb").stat().st_size
     print(f"{stored} of {count} stored, {count / seconds:.0f} messages/s, memory at most {most / 1e6:.0f} MB, "
           f"{size / max(stored, 1):.0f} bytes a reading on disk")  # fmt: skip
+
+
+def _watch(memory: psutil.Process, process: subprocess.Popen[bytes]) -> int:
+    """Return the most memory that was seen until the process ended."""
+    most = 0
+    while process.poll() is None:
+        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            most = max(most, memory.memory_info().rss)
+        time.sleep(0.2)
+    return most
 
 
 if __name__ == "__main__":

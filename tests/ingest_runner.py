@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("--group")
     parser.add_argument("--fault-file", type=Path, default=Path("/nonexistent"))
     parser.add_argument("--influx", metavar="URL")
+    parser.add_argument("--until", type=int, metavar="MESSAGES", help="end by itself after so many")
     parser.add_argument("--timeout-ms", type=int, default=30_000)
     options = parser.parse_args()
     stop = threading.Event()
@@ -71,6 +72,8 @@ def main() -> None:
         if ingest.healthy and not told:
             told = True
             print("ready", flush=True)
+        if options.until and ingest.stats.messages >= options.until:
+            break
     ingest.stop()
     store.close()
     registry.close()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from app.broker import EmbeddedBroker, free_port
+from app.broker import EmbeddedBroker
 
 PROJECT = Path(__file__).parents[2]
 
@@ -98,24 +98,6 @@ def mosquitto(program: str, folder: Path, port: int) -> Child:
              f"persistence_location {folder}/", "user root", ""]  # fmt: skip
     config.write_text("\n".join(lines))
     return Child([program, "-c", str(config)], folder / "mosquitto.log")
-
-
-def influxd(program: str, folder: Path) -> tuple[Child, str]:
-    """InfluxDB with its data below ``folder``, and its address."""
-    folder.mkdir()
-    port = free_port()
-    (folder / "influxdb.conf").write_text("")  # not the machine's own configuration
-    settings = {
-        "META_DIR": str(folder / "meta"), "DATA_DIR": str(folder / "data"), "DATA_WAL_DIR": str(folder / "wal"),
-        "HTTP_BIND_ADDRESS": f"127.0.0.1:{port}", "BIND_ADDRESS": f"127.0.0.1:{free_port()}",
-        "REPORTING_DISABLED": "true", "HTTP_LOG_ENABLED": "false", "DATA_QUERY_LOG_ENABLED": "false",
-        "MONITOR_STORE_ENABLED": "false",
-    }  # fmt: skip
-    child = Child(
-        [program, "-config", str(folder / "influxdb.conf")], folder / "influxd.log",
-        {f"INFLUXDB_{key}": value for key, value in settings.items()},
-    )  # fmt: skip
-    return child, f"http://127.0.0.1:{port}"
 
 
 def answers(url: str) -> bool:

@@ -21,9 +21,10 @@ from store.series.retention import Retention
 from tests.broker import Quarter, embedded, quarter, wait_for
 from tests.chaos.faults import Faults, Undo
 from tests.chaos.ledger import Verdict, judge
-from tests.chaos.parts import Broker, Child, KeptBroker, Part, Store, answers, influxd, mosquitto
+from tests.chaos.parts import Broker, Child, KeptBroker, Part, Store, answers, mosquitto
 from tests.chaos.store_proxy import StoreProxy
 from tests.proxy import Proxy
+from tests.store.series.servers import influxdb
 
 _STORE_TIMEOUT_MS = 3_000
 
@@ -101,10 +102,15 @@ class ChaosTown:
         if self.plan.store == "duckdb":  # it lives within ingest
             self._store_words = ["--fault-file", str(self._fault_file)]
             return
-        self.influxd, self._influx_url = influxd(_program("influxd"), self.folder / "influxdb")
+        folder = self.folder / "influxdb"
+        folder.mkdir()
+        server = self._stack.enter_context(influxdb(_program("influxd"), folder))
+        self._influx_url = server.url
+        init_store(InfluxAddress(server.url), Retention())
+        server.stop()  # from now on it is one of those that are killed
+        self.influxd = Child([*server.command], server.log, dict(server.environment))
         self._run(self.influxd)
-        wait_for(lambda: answers(self._influx_url), 60, "influxd")
-        init_store(InfluxAddress(self._influx_url), Retention())
+        wait_for(lambda: answers(server.url), 60, "influxd")
         self._store_proxy = StoreProxy(self._influx_url)
         self._stack.callback(self._store_proxy.close)
         self._store_words = ["--influx", self._store_proxy.url, "--timeout-ms", str(_STORE_TIMEOUT_MS)]
