@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sqlalchemy import select
+
 from api.context import ApiContext
+from store.registry.models import Contact, Delivery, User
 from tests.api import seeding
 from tests.api.conftest import Person
 
@@ -18,7 +21,7 @@ def test_open_alerts_name_what_they_are_about(person: Callable[..., Person]) -> 
     assert noise["source_label"]["zh"] == "东门"
     assert (noise["unit"], noise["value"], noise["limit"], noise["indicative"]) == ("dB", 48.6, 45.0, True)
     water = next(one for one in items if one["rule_kind"] == "water_continuous")
-    assert (water["unit"], water["indicative"]) == ("L/h", False)
+    assert (water["unit"], water["indicative"]) == ("L/h", True)  # its gateway is not type-approved
 
 
 def test_pages_of_alerts_meet(person: Callable[..., Person]) -> None:
@@ -102,3 +105,37 @@ def test_limits_tell_where_they_come_from(person: Callable[..., Person]) -> None
 def test_the_users_own_sites_are_told(person: Callable[..., Person]) -> None:
     assert person("manager").get("/me").json()["sites"] == [seeding.OWN_SITE]
     assert person("water_office").get("/me").json()["sites"] is None
+
+
+def test_who_was_told_and_what_failed(person: Callable[..., Person], context: ApiContext) -> None:
+    with context.registry.session() as session:
+        user = session.scalars(select(User).where(User.name == "manager")).one()
+        contacts = [
+            Contact(user_id=user.id, label=label, url=f"wecombot://s3cret-{label}", created_at=seeding.NOW)
+            for label in ("phone", "office", "home")
+        ]
+        session.add_all(contacts)
+        session.flush()
+        told = {"alert_id": 2, "event": "firing", "created_at": seeding.NOW, "next_try_at": seeding.NOW}
+        session.add_all(
+            [
+                Delivery(contact_id=contacts[0].id, state="sent", sent_at=seeding.NOW, attempts=1, **told),
+                Delivery(
+                    contact_id=contacts[1].id, state="failed", attempts=13, last_error="refused: 401", **told
+                ),
+                Delivery(contact_id=contacts[2].id, state="queued", held_by="quiet_hours", **told),
+            ]
+        )
+    answer = person("manager").get("/alerts/2")
+    assert "s3cret" not in answer.text
+    phone, office, home = answer.json()["deliveries"]
+    assert (phone["user"], phone["contact"], phone["scheme"], phone["state"]) == (
+        "manager",
+        "phone",
+        "wecombot",
+        "sent",
+    )
+    assert (office["state"], office["last_error"], office["attempts"], office["next_try_at"]) == (
+        "failed", "refused: 401", 13, None,
+    )  # fmt: skip
+    assert (home["state"], home["held_by"]) == ("queued", "quiet_hours") and home["next_try_at"]
