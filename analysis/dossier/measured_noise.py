@@ -138,4 +138,4 @@ def _threshold(row: LimitRow | None) -> SiteThreshold | None:
 
 def _evidence(site: str, point: Point, first: date, last: date) -> Evidence:
     query = urlencode({"site": site, "device": point.device, "first": first, "last": last})
-    return Evidence(point.label, f"/api/v1/noise/days?{query}", f"#/site/{site}/noise/{point.device}/7d")
+    return Evidence(point.label, f"/api/v1/noise/days?{query}", f"#/site/{site}/patterns/{point.device}")

@@ -8,7 +8,7 @@ import re
 import secrets
 import time
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
 import segno
@@ -27,7 +27,7 @@ from api.problems import ApiProblem, documented, invalid, not_found
 from api.ratelimit import Rate, RateLimit
 from api.routes.dossiers import SiteInPath
 from api.schemas import Label, Out
-from api.times import Instant
+from api.times import Day
 from store.registry import dossier as kept
 from store.registry.dossier_models import Survey
 from store.registry.models import Site
@@ -72,6 +72,7 @@ class SurveyOut(Out):
     state: Literal["open", "closed"]
     opened_at: datetime
     closes_at: datetime
+    last_day: date
     link: str = Field(examples=["https://quietwater.example/survey/k3Jx0aQ2bV7cD9eF"])
     answers: int
     valid: int = Field(description='Answers of the overall question other than "cannot say".')
@@ -91,7 +92,9 @@ class SurveyIn(BaseModel):
     """A new survey with the questions that the product ships for its topic."""
 
     topic: Topic
-    closes_at: Instant = Field(examples=["2026-03-15T16:00:00Z"])
+    last_day: Day = Field(
+        description="It closes at the end of this date, in the quarter's time.", examples=["2026-03-15"]
+    )
     title_zh: str | None = Field(default=None, min_length=1, max_length=120)
     title_en: str | None = Field(default=None, min_length=1, max_length=120)
 
@@ -103,7 +106,7 @@ class LinkedSurveyOut(Out):
     site: Label
     state: Literal["open", "closed"]
     closes_at: datetime
-    timezone: str
+    last_day: date
     answered: bool = Field(description="Whether this browser has answered.")
     questions: list[QuestionOut]
 
@@ -135,16 +138,16 @@ def open_survey(
 ) -> SurveyOut:
     """Make a questionnaire at a public link. It closes by itself."""
     now = context.clock.now()
-    if not now < given.closes_at <= now + _LONGEST:
-        raise invalid("body.closes_at", "must lie in the future, and within a year")
     words = survey.title(given.topic)
     with context.registry.session() as session:
-        reads.one_site(session, site)
+        closes_at = site_clock(reads.one_site(session, site)).midnight(given.last_day + timedelta(days=1))
+        if not now < closes_at <= now + _LONGEST:
+            raise invalid("body.last_day", "must not be over, and lie within a year")
         try:
             row = kept.open_survey(
                 session, site, topic=given.topic, title_zh=given.title_zh or words.zh,
                 title_en=given.title_en or words.en,
-                questions=[asdict(one) for one in survey.QUESTIONS[given.topic]], now=now, closes_at=given.closes_at,
+                questions=[asdict(one) for one in survey.QUESTIONS[given.topic]], now=now, closes_at=closes_at,
                 who=who.name,
             )  # fmt: skip
         except kept.TooMany as error:
@@ -200,7 +203,7 @@ def get_linked_survey(
             _set_cookie(response, context)
         return LinkedSurveyOut(
             title=Label(zh=row.title_zh, en=row.title_en), site=Label(zh=site.label_zh, en=site.label_en),
-            state=_state(context, row), closes_at=row.closes_at, timezone=site.timezone,
+            state=_state(context, row), closes_at=row.closes_at, last_day=_last_day(site, row),
             answered=browser is not None and kept.has_answered(session, row.id, browser),
             questions=[
                 QuestionOut(id=one.id, text=Label(zh=one.zh, en=one.en))
@@ -284,6 +287,10 @@ def _state(context: ApiContext, row: Survey) -> Literal["open", "closed"]:
     return "open" if context.clock.now() < row.closes_at else "closed"
 
 
+def _last_day(site: Site, row: Survey) -> date:
+    return site_clock(site).local(row.closes_at - timedelta(seconds=1)).date()
+
+
 def _browser(request: Request) -> str | None:
     given = request.cookies.get(_COOKIE, "")
     return given if _BROWSER.fullmatch(given) else None
@@ -307,6 +314,7 @@ def _out(session: Session, request: Request, context: ApiContext, row: Survey) -
         {
             "id": row.id, "topic": row.topic, "title": {"zh": row.title_zh, "en": row.title_en},
             "state": _state(context, row), "opened_at": row.opened_at, "closes_at": row.closes_at,
+            "last_day": _last_day(reads.one_site(session, row.site), row),
             "link": _link(request, context, row.token), "answers": result.answers, "valid": result.valid,
             "satisfied_share": result.satisfied_share, "low": result.low, "high": result.high,
             "questions": [

@@ -167,12 +167,12 @@ def list_dossier_versions(
     responses=documented(401, 403, 404, 409, 422, 503),
 )  # fmt: skip
 def freeze_dossier(
-    request: Request, context: Context, who: Who, site: SiteInPath, programme: ProgrammeInPath,
+    context: Context, who: Who, site: SiteInPath, programme: ProgrammeInPath,
     given: Annotated[FreezeIn | None, Body()] = None,
 ) -> VersionOut:  # fmt: skip
     """Keep the dossier as it is now, for ever: at application. Later changes make a new version."""
     asked = given or FreezeIn()
-    present = _present(request, context, site, programme, asked.first, asked.last)
+    present = _present(None, context, site, programme, asked.first, asked.last)
     try:
         with context.registry.session() as session:
             row = gather.freeze(session, present, note=asked.note.strip(), who=who.name, now=present.made_at)
@@ -228,13 +228,10 @@ def compare_dossier_versions(
 
 
 def _present(
-    request: Request,
-    context: ApiContext,
-    site: str,
-    programme: Programme,
-    first: date | None,
+    request: Request | None, context: ApiContext, site: str, programme: Programme, first: date | None,
     last: date | None,
-) -> Dossier:
+) -> Dossier:  # fmt: skip
+    """Return the dossier now; without a request nothing that was measured a moment ago is used again."""
     now = context.clock.now()
     with context.registry.reader() as session:
         row = reads.one_site(session, site)
@@ -244,7 +241,9 @@ def _present(
             first or (usual_first if last is None else None), until, usual_last,
             usual_days=gather.USUAL_DAYS, longest_days=gather.LONGEST_DAYS,
         )  # fmt: skip
-        measured = _measured(request, context, session, row, standard_of(programme).topic, since, until)
+        measured = None
+        if request is not None:
+            measured = _measured(request, context, session, row, standard_of(programme).topic, since, until)
         return gather.present_dossier(session, context.series, row, programme, since, until, now, measured)
 
 

@@ -86,7 +86,7 @@ BODIES = {
     "change_local_rule": {"overrides": {}},
     "add_dossier_entry": {"kind": "rule", "rule_kind": "other", "title": "Rule"},
     "change_dossier_entry": {"kind": "rule", "rule_kind": "other", "title": "Rule"},
-    "open_survey": {"topic": "noise", "closes_at": "2026-03-20T00:00:00Z"},
+    "open_survey": {"topic": "noise", "last_day": "2026-03-20"},
 }  # fmt: skip
 
 

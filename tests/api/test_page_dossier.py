@@ -147,7 +147,7 @@ def test_a_committee_fills_in_surveys_attaches_and_freezes(
         expect(page.locator("[data-testid=file]")).to_contain_text("公约.pdf")
 
         page.click("[data-testid=add-survey]")
-        page.fill("[data-testid=survey-form] input[name=closes]", "2026-03-20")
+        page.fill("[data-testid=survey-form] input[name=last_day]", "2026-03-20")
         page.click("[data-testid=survey-form] button[type=submit]")
         link = page.locator("[data-testid=survey-link]")
         expect(link).to_be_visible()
@@ -169,9 +169,16 @@ def test_a_committee_fills_in_surveys_attaches_and_freezes(
         page.fill("[data-testid=entry-form] textarea[name=about]", "夜间施工")
         page.click("[data-testid=entry-form] button[type=submit]")
         expect(page.locator("[data-testid=register][data-kind=complaint]")).to_contain_text("夜间施工")
-        version.get_by_role("button").click()
+        version.locator("[data-testid=compare-version]").click()
         expect(page.locator("[data-testid=changes]")).to_contain_text("投诉与处理")
         visitor.shoot("dossier-changes")
+        version.locator("[data-testid=look-version]").click()
+        expect(page.locator(".changes [data-indicator=pact]").last).to_have_attribute("data-state", "met")
+        page.click("[data-testid=change-period]")
+        page.fill("[data-testid=period-form] input[name=first]", "2026-01-01")
+        page.click("[data-testid=period-form] button[type=submit]")
+        expect(page.locator(".part-indicators")).to_be_visible()
+        expect(page.locator(".dossier-period")).to_contain_text("2026年1月1日")
 
 
 def answer_on_a_phone(browser: Browser, served: Served, link: str) -> None:

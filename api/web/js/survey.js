@@ -38,7 +38,7 @@ function body(survey) {
   if (survey.answered) return h("p", { class: "ack-waiting", role: "status", data: { testid: "thanks" } }, icon("check"), t("survey.thanks"));
   if (survey.state === "closed") return h("p", { role: "status" }, t("survey.over"));
   return [
-    h("p", { class: "caption" }, t("survey.privacy", { date: calendarDate(survey.closes_at.slice(0, 10), true) })),
+    h("p", { class: "caption" }, t("survey.privacy", { date: calendarDate(survey.last_day, true) })),
     questionnaire(survey),
   ];
 }

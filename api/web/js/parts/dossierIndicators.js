@@ -68,7 +68,7 @@ function more(one, context) {
       pair(t("dossier.origin"), origin(one.origin)),
       one.evidence.length > 0 && pair(t("dossier.evidence"), one.evidence.map((link, i) => [i ? " · " : "", h("a", { href: link.page }, label(link.label)), " (", h("a", { href: link.api, target: "_blank", rel: "noopener" }, t("dossier.data")), ")"])),
       files.length > 0 && pair(t("dossier.files"), files.map((file, i) => [i ? " · " : "", h("a", { href: `/api/v1${context.site}/dossier/attachments/${file.id}`, download: file.name }, file.name)]))),
-    attachTo(context, { indicator: one.id }),
+    !context.isFrozen && attachTo(context, { indicator: one.id }),
   ];
 }
 

@@ -22,7 +22,7 @@ function survey(one, context) {
   return h("article", { class: "survey", data: { testid: "survey", state: one.state } },
     h("div", {},
       h("h3", {}, label(one.title)),
-      h("p", { class: "caption" }, t(one.state === "open" ? "survey.open_until" : "survey.closed_on", { date: calendarDate(one.closes_at.slice(0, 10), true) })),
+      h("p", { class: "caption" }, t(one.state === "open" ? "survey.open_until" : "survey.closed_on", { date: calendarDate(one.last_day, true) })),
       h("p", {}, t("survey.answers", { n: number(one.answers) }), " · ",
         one.satisfied_share === null ? t("survey.no_share") : t("survey.share", { share: percent(one.satisfied_share), low: percent(one.low), high: percent(one.high) })),
       one.answers > 0 && result(one),
@@ -53,14 +53,13 @@ function copyButton(link) {
 function begin({ site, tree, reload }) {
   openDialog(t("survey.begin"), (close) => form({
     fields: [
-      { key: "closes", label: t("survey.last_day"), type: "date", required: true, value: suggested(tree.made_at) },
+      { key: "last_day", label: t("survey.last_day"), type: "date", required: true, value: suggested(tree.made_at) },
       { key: "title_zh", label: t("survey.title_zh"), maxlength: 120, hint: t("survey.title_hint") },
       { key: "title_en", label: t("survey.title_en"), maxlength: 120 },
     ],
     button: t("survey.begin"), cancel: close, testid: "survey-form",
     submit: async (given) => {
-      const closes = new Date(`${given.closes}T23:59:59+08:00`);
-      await send("POST", `${site}/dossier/surveys`, { topic: tree.topic, closes_at: closes.toISOString(), title_zh: given.title_zh || null, title_en: given.title_en || null });
+      await send("POST", `${site}/dossier/surveys`, { topic: tree.topic, last_day: given.last_day, title_zh: given.title_zh || null, title_en: given.title_en || null });
       close();
       await reload();
     },

@@ -2,10 +2,11 @@
 
 import { get, send } from "../api.js";
 import { fill, h } from "../dom.js";
-import { moment, number } from "../format.js";
+import { calendarDate, moment, number } from "../format.js";
 import { label, t } from "../i18n.js";
 import { mayEdit } from "../session.js";
 import { form, openDialog, rowButton } from "./dialog.js";
+import { gaps, indicators, summary } from "./dossierIndicators.js";
 import { empty, into, toast } from "./states.js";
 
 const ZONE = "Asia/Shanghai";
@@ -26,8 +27,18 @@ function version(one, context, changes) {
   return h("li", { class: "entry", data: { testid: "version", number: one.number } },
     h("p", {}, h("strong", {}, t("version.number", { n: one.number })), " ", t("version.score", { score: number(one.score, 1) }), " ", one.note),
     h("p", { class: "caption" }, `${moment(Date.parse(one.frozen_at), ZONE, 0)} · ${one.frozen_by} · SHA-256 `, h("code", {}, one.sha256.slice(0, 16)), "…"),
-    h("div", { class: "row-buttons" }, rowButton(t("version.changes"), t("version.number", { n: one.number }), () => compare(address, one, changes, context.signal)),
+    h("div", { class: "row-buttons" }, rowButton(t("version.look"), t("version.number", { n: one.number }), () => look(address, one, changes, context), "look-version"),
+      rowButton(t("version.changes"), t("version.number", { n: one.number }), () => compare(address, one, changes, context.signal), "compare-version"),
       h("a", { class: "button", href: `/api/v1${address}/versions/${one.number}`, target: "_blank", rel: "noopener" }, t("dossier.data"))));
+}
+
+function look(address, one, place, context) {
+  fill(place);
+  into(place, () => get(`${address}/versions/${one.number}`, {}, context.signal), (tree) => [
+    h("h3", { data: { testid: "frozen" } }, t("version.number", { n: one.number })),
+    h("p", { class: "caption" }, t("dossier.period", { first: calendarDate(tree.first, true), last: calendarDate(tree.last, true) })),
+    summary(tree), gaps(tree), indicators(tree, { ...context, attached: tree.attachments, isFrozen: true }),
+  ]);
 }
 
 function compare(address, one, place, signal) {

@@ -10,6 +10,7 @@ import { localRule, profile, registers } from "../parts/dossierRegisters.js";
 import { surveys } from "../parts/dossierSurveys.js";
 import { versions } from "../parts/dossierVersions.js";
 import { icon } from "../parts/icons.js";
+import { form, openDialog } from "../parts/dialog.js";
 import { failure, loading } from "../parts/states.js";
 import { path } from "../router.js";
 
@@ -30,24 +31,29 @@ export function dossier({ parts, signal }) {
   const programme = PROGRAMMES.includes(wanted) ? wanted : PROGRAMMES[0];
   const place = h("div", { class: "dossier" }, loading(4, "card"));
   let shownOnce = false;
+  let period = {};
   const load = async () => {
     try {
       await styled();
-      show(place, await ask(name, programme, signal), { name, programme, signal, reload: load });
+      show(place, await ask(name, programme, period, signal), { name, programme, signal, reload: load, over });
       if (!shownOnce && section) place.querySelector(`#part-${CSS.escape(section)}`)?.scrollIntoView();
       shownOnce = true;
     } catch (error) {
       if (error.name !== "AbortError") fill(place, failure(error, load));
     }
   };
+  const over = (wanted) => {
+    period = wanted;
+    return load();
+  };
   load();
   return { title: t("dossier.title"), node: place };
 }
 
-async function ask(name, programme, signal) {
+async function ask(name, programme, period, signal) {
   const site = `/sites/${encodeURIComponent(name)}`;
   const [tree, kept, entries, attached, asked, frozen] = await Promise.all([
-    get(`${site}/dossiers/${programme}`, {}, signal), get(`${site}/dossier/profile`, {}, signal), allEntries(site, signal),
+    get(`${site}/dossiers/${programme}`, period, signal), get(`${site}/dossier/profile`, {}, signal), allEntries(site, signal),
     get(`${site}/dossier/attachments`, {}, signal), get(`${site}/dossier/surveys`, {}, signal),
     get(`${site}/dossiers/${programme}/versions`, {}, signal),
   ]);
@@ -82,11 +88,27 @@ function show(place, found, context) {
       h("h1", { tabindex: "-1" }, t("dossier.of", { site: label(tree.site_label) })),
       h("nav", { class: "dossier-ways", "aria-label": t("dossier.programmes") }, PROGRAMMES.map((one) => programmeLink(context, one))),
       h("p", { class: "caption" }, label(tree.note)),
-      h("p", { class: "caption" }, t("dossier.period", { first: calendarDate(tree.first, true), last: calendarDate(tree.last, true) }))),
+      h("p", { class: "caption dossier-period" }, t("dossier.period", { first: calendarDate(tree.first, true), last: calendarDate(tree.last, true) }),
+        h("button", { type: "button", class: "button button-quiet", data: { testid: "change-period" }, on: { click: () => changePeriod(tree, context.over) } }, t("dossier.change_period")))),
     summary(tree),
     h("nav", { class: "jumps", "aria-label": t("dossier.sections") }, Object.entries(sections).map(([key, node]) =>
       h("a", { class: "way", href: path("dossier", tree.site, key, context.programme), on: { click: (event) => jump(event, node) } }, t(`dossier.${key}`)))),
     Object.values(sections));
+}
+
+function changePeriod(tree, over) {
+  openDialog(t("dossier.change_period"), (close) => form({
+    fields: [
+      { key: "first", label: t("dossier.first"), type: "date", required: true, value: tree.first },
+      { key: "last", label: t("dossier.last"), type: "date", required: true, value: tree.last, hint: t("dossier.period_hint") },
+    ],
+    button: t("dossier.show"), cancel: close, testid: "period-form",
+    submit: async ({ first, last }) => {
+      if (last < first) throw new Error(t("dossier.turned"));
+      close();
+      await over({ first, last });
+    },
+  }));
 }
 
 function programmeLink({ name, programme }, one) {
