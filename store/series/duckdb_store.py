@@ -17,13 +17,13 @@ from store.series import (
     duckdb_noise,
     duckdb_retention,
     duckdb_rollups,
-    duckdb_tidy,
     duckdb_water,
 )
 from store.series.columns import split
 from store.series.duckdb_file import Connection, DuckDbFile
 from store.series.duckdb_recall import recall
 from store.series.duckdb_schema import prepare
+from store.series.duckdb_tidy import Tidying
 from store.series.duckdb_values import rounded, utc
 from store.series.duckdb_write import TABLES, clear_marks, write_batch, write_sources
 from store.series.interface import (
@@ -69,6 +69,7 @@ class DuckDbStore:
             self._file.close()
             raise
         self._generation = self._file.generation
+        self._tidying = Tidying(self._file, time.monotonic)
 
     # -- writing -----------------------------------------------------------------------------------------------
 
@@ -298,7 +299,7 @@ class DuckDbStore:
 
     def tidy(self, before: datetime, *, budget_s: float) -> bool:
         """Sort the hours that ended before ``before``; return whether some are left."""
-        return duckdb_tidy.tidy(self._file, _us(before) // _US, budget_s, time.monotonic)
+        return self._tidying.run(_us(before) // _US, budget_s)
 
     def rows(self) -> dict[str, int]:
         """Return how many rows each table has."""

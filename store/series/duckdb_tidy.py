@@ -11,7 +11,7 @@ table is tidied is kept in ``tidied``; an interrupted span is done again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,22 +47,44 @@ _TABLES: Final = (
 )
 
 
-def tidy(file: DuckDbFile, before_s: int, budget_s: float, monotonic: Callable[[], float]) -> bool:
-    """Sort spans that ended at or before ``before_s``; return whether ``budget_s`` ended before all were."""
-    deadline = monotonic() + budget_s
-    for one in _TABLES:
-        while (begin := _next(file, one, before_s)) is not None:
-            for sources in _slices(file, one, begin):
-                if monotonic() >= deadline:
+class Tidying:
+    """Does the work in pieces and knows how far it is within a span, so that a large one is done in the end."""
+
+    def __init__(self, file: DuckDbFile, monotonic: Callable[[], float]) -> None:
+        self._file = file
+        self._monotonic = monotonic
+        self._left: dict[str, tuple[int, list[tuple[int, int]]]] = {}
+        """Of each table the span under way, and the ranges of sources that are still to be sorted."""
+
+    def run(self, before_s: int, budget_s: float) -> bool:
+        """Sort spans that ended at or before ``before_s``; return whether ``budget_s`` ended before all were."""
+        deadline = self._monotonic() + budget_s
+        more = False
+        for one in _TABLES:
+            more = not self._table(one, before_s, deadline) or more
+        return more
+
+    def _table(self, one: _Tidied, before_s: int, deadline: float) -> bool:
+        """Go on with one table; return whether all of it is in order."""
+        while True:
+            if one.name not in self._left:
+                begin = _next(self._file, one, before_s)
+                if begin is None:
                     return True
-                with file.write() as connection:
-                    _sort(connection, one, begin, sources)
-            with file.write() as connection:
+                self._left[one.name] = begin, _slices(self._file, one, begin)
+            begin, slices = self._left[one.name]
+            while slices:
+                if self._monotonic() >= deadline:
+                    return False
+                with self._file.write() as connection:
+                    _sort(connection, one, begin, slices[0])
+                slices.pop(0)
+            with self._file.write() as connection:
                 connection.execute("DELETE FROM tidied WHERE name = $name", {"name": one.name})
                 connection.execute(
                     "INSERT INTO tidied VALUES ($name, $upto)", {"name": one.name, "upto": begin + one.span}
                 )
-    return False
+            del self._left[one.name]
 
 
 def _next(file: DuckDbFile, one: _Tidied, before_s: int) -> int | None:
@@ -77,7 +99,7 @@ def _next(file: DuckDbFile, one: _Tidied, before_s: int) -> int | None:
     return None if first is None else first // one.span * one.span
 
 
-def _slices(file: DuckDbFile, one: _Tidied, begin: int) -> Iterator[tuple[int, int]]:
+def _slices(file: DuckDbFile, one: _Tidied, begin: int) -> list[tuple[int, int]]:
     """Return ranges of sources whose rows of a span are to be sorted together; one source alone is in order."""
     with file.read() as connection:
         counts = connection.rows(
@@ -85,13 +107,15 @@ def _slices(file: DuckDbFile, one: _Tidied, begin: int) -> Iterator[tuple[int, i
             f"WHERE {one.time} >= {begin} AND {one.time} < {begin + one.span} GROUP BY source ORDER BY source"
         )
     if len(counts) < 2:
-        return
+        return []
+    slices: list[tuple[int, int]] = []
     first, rows = counts[0][0], 0
     for n, (source, count) in enumerate(counts):
         rows += count
         if rows >= _ROWS_AT_A_TIME or n == len(counts) - 1:
-            yield first, source
+            slices.append((first, source))
             first, rows = source + 1, 0
+    return slices
 
 
 def _sort(connection: Connection, one: _Tidied, begin: int, sources: tuple[int, int]) -> None:
