@@ -181,6 +181,10 @@ def _reason_text(one: Indicator, fact: Fact, reason: Reason, threshold: float | 
     )  # fmt: skip
 
 
+_SETTINGS: Final = Text(
+    "在小区设置或小区概况中填写省份、定额、计划、户数或人数。",
+    "Enter province, quota, plan, households or people in the quarter's settings or profile.",
+)
 _MORE_DATA: Final[dict[Reason, Text]] = {
     "no_data": Text(
         "让设备在线并保持数据有效；或选择有数据的时段。",
@@ -193,10 +197,7 @@ _MORE_DATA: Final[dict[Reason, Text]] = {
     "too_few": Text(
         "还差 {more} 个（目前 {counted}，须 {least}）。", "{more} more are needed ({counted} of {least})."
     ),
-    "no_threshold": Text(
-        "在小区设置中填写省份、定额、计划或人数。",
-        "Enter the province, quota, plan or number of people in the quarter's settings.",
-    ),
+    "no_threshold": _SETTINGS,
 }
 
 
@@ -217,6 +218,8 @@ def _closing(
     if outcome in ("met", "not_applicable"):
         return None
     words = _MORE_DATA.get(reason, Text(one.close_zh, one.close_en))
+    if reason == "no_data" and fact.note is not None:  # the readings are there; something of the site is not
+        words = _SETTINGS
     if reason == "not_entered" and "{missing}" in one.close_zh:
         words = _ENTER
     counted = fact.counted or 0

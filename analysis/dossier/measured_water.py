@@ -25,6 +25,9 @@ NIGHT_HOURS: Final = (2, 3)
 """Hours of the day of the smallest night flow, 02:00 to 04:00 (usual practice)."""
 DAYS_A_MONTH: Final = 365.25 / 12.0
 _WATER = Text("用水", "water")
+_NO_PEOPLE = Text("人数未填写", "the number of people is not entered")
+_NO_HOMES = Text("户数未填写", "the number of households is not entered")
+_NO_PLAN = Text("当年用水计划未填写", "the year's plan is not entered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +59,17 @@ def water_facts(period: WaterPeriod) -> dict[str, Fact]:
     return {
         "water.per_head": _per_head(period),
         "water.metered_share": _fact(
-            period, min(1.0, len(households) / homes) if homes else None, "share", None, len(households)
+            period, min(1.0, len(households) / homes) if homes else None, "share", None, len(households),
+            note=None if homes else _NO_HOMES,
         ),
         "water.loss_share": _loss(period),
         "water.night_ratio": _night(period),
         "water.household_month": _household_month(period, households),
-        "water.plan_share": _fact(period, period.plan_share, "share", None, None),
-    }
+        "water.plan_share": _fact(
+            period, period.plan_share, "share", None, None,
+            note=None if str(period.last.year) in settings.plan_m3 else _NO_PLAN,
+        ),
+    }  # fmt: skip
 
 
 def _names(meters: Iterable[Meter], *roles: str) -> list[str]:
@@ -94,9 +101,7 @@ def _per_head(period: WaterPeriod) -> Fact:
     )
     volume = sum(sum(of.values()) for of in dates.values())
     use = per_head(volume, len(dates), people, quota_for(settings, period.last))
-    note = None
-    if people is None:
-        note = Text("人数未填写", "the number of people is not entered")
+    note = _NO_PEOPLE if people is None else None
     return _fact(
         period, use.litres_per_person_day, "lpd", len(dates) / _dates(period), len(dates), _quota(use), note
     )

@@ -8,9 +8,12 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from sqlalchemy.orm import Session
 
+from analysis.dossier.assess import assess
 from analysis.dossier.gather import measured_facts, usual_period
+from analysis.dossier.standard import standard_of
+from analysis.water.account import quarter
 from store.registry.database import Registry
-from store.registry.models import Device, Site
+from store.registry.models import Device, Meter, Site
 from store.registry.provisioning import add_meter
 from store.series.duckdb_store import DuckDbStore
 from store.series.interface import NoiseHour, WaterHour
@@ -124,14 +127,33 @@ def test_water_of_a_period(series: DuckDbStore, registry: Registry) -> None:
 
 
 def test_the_plan_is_held_against_the_probable_year(series: DuckDbStore, registry: Registry) -> None:
+    later = datetime(2026, 2, 10, 4, tzinfo=UTC)
     with registry.session() as session:
         water(series, session)
+        january = [
+            WaterHour("garden", "master", START - timedelta(hours=n), 100.0, 4) for n in range(1, 31 * 24 + 1)
+        ]
+        series.write_rollups([], january)
         site = session.get(Site, "garden")
         assert site is not None
+        assert facts(session, series, "water")["water.plan_share"].note.en == "the year's plan is not entered"
         site.settings = {"water": {"plan_m3": {"2026": 1000.0}}}
+        found = measured_facts(session, series, site, "water", FIRST, LAST, later)["water.plan_share"]
+        meters = list(session.query(Meter).filter(Meter.site == "garden"))
+        stands = quarter(series, site, meters, date(2026, 2, 10))
+    assert found.note is None
+    assert stands.forecast is not None and found.value == pytest.approx(stands.forecast.likely_m3 / 1000.0)
+
+
+def test_what_the_settings_lack_is_named_as_the_gap(series: DuckDbStore, registry: Registry) -> None:
+    with registry.session() as session:
+        water(series, session)
         found = facts(session, series, "water")
-    share = found["water.plan_share"].value
-    assert share is None or 0.0 < share < 5.0
+    judged = {one.indicator.id: one for one in assess(standard_of("water-saving"), found).judged}
+    for indicator, told in (("per_head", "people"), ("household_meters", "households"), ("plan", "plan")):
+        one = judged[indicator]
+        assert one.reason == "no_data" and one.fact.note is not None and told in one.fact.note.en
+        assert one.closing is not None and "settings or profile" in one.closing.en
 
 
 def test_the_usual_period_is_over(registry: Registry) -> None:

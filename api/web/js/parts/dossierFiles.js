@@ -17,7 +17,7 @@ export function files(context) {
   const list = attached.length
     ? h("ul", { class: "entries" }, attached.map((one) => h("li", { class: "entry", data: { testid: "file" } },
       h("p", {}, h("a", { href: `/api/v1${site}/dossier/attachments/${one.id}`, download: one.name }, one.name), " ",
-        h("span", { class: "caption" }, `${number(one.size_bytes / 1024, 0)} KiB · ${one.created_by}`)),
+        h("span", { class: "caption" }, `${number(Math.max(1, Math.round(one.size_bytes / 1024)))} KiB · ${one.created_by}`)),
       mayEdit() && h("div", { class: "row-buttons" }, rowButton(t("dossier.remove"), one.name, () => remove(one, context))))))
     : empty(t("dossier.files_empty"));
   return [list, attachTo(context, {})];
