@@ -64,11 +64,16 @@ def _run(folder: Path, sites: int, rounds: int) -> dict[str, float]:
     watch = Watch(series, registry, AlertBook(registry, Queue()), monotonic=lambda: minute[0] * 60.0)
     warm, warm_s = _until_known(watch)
     took: list[float] = []
+    cpu_before = time.process_time()
+    writing = 0.0
     for number in range(1, rounds + 1):
         minute[0] = number
+        began = time.process_time()
         _noise(series, sites, number - 1)
         _water(series, sites, number - 1)
+        writing += time.process_time() - began
         took.append(_round(watch, number)[1])
+    cpu_s = time.process_time() - cpu_before - writing
     series.close()
     registry.close()
     return {
@@ -79,6 +84,7 @@ def _run(folder: Path, sites: int, rounds: int) -> dict[str, float]:
         "alerts": sum(len(report.changed) for report in warm),
         "median_round_s": round(statistics.median(took), 2),
         "worst_round_s": round(max(took), 2),
+        "cpu_s_a_round": round(cpu_s / rounds, 2),
         "rounds": rounds,
     }
 

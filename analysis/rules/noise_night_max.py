@@ -67,9 +67,10 @@ class NoiseNightMaxRule:
         params = cast(NoiseNightMaxParams, rule.params)
         site = world.sites[rule.site]
         clock, limit = site_clock(site), night_max_limit(site)
-        for point in every_minute(world.series, rule.site, source, start, end):
+        left_out = world.left_out.get(rule.site, ())
+        for point, counts in every_minute(world.series, rule.site, source, start, end, left_out):
             at = point.t + REPLAY_STEP
-            if world.counts_from(rule.site, source, point.t, at) > point.t:
+            if not counts:
                 yield at, Observation("between")
             elif clock.period(point.t) == "night":
                 window = NoiseWindow(

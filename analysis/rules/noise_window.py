@@ -69,15 +69,16 @@ class NoiseWindowRule:
         steps = max(1, round(params.window_s / REPLAY_STEP_S))
         recent: deque[LevelPoint] = deque()
         limit: Limit | None = None
-        for point in every_minute(world.series, rule.site, source, start, end):
+        left_out = world.left_out.get(rule.site, ())
+        for point, counts in every_minute(world.series, rule.site, source, start, end, left_out):
             at = point.t + REPLAY_STEP
             if limit is None or not limit.since <= point.t < limit.until:
                 limit = present_limit(site, point.t)
                 recent.clear()
-            if world.counts_from(rule.site, source, point.t, at) > point.t:
-                recent.clear()  # a minute that was left out in part is left out
-            else:
+            if counts:
                 recent.append(point)
+            else:
+                recent.clear()
             while len(recent) > steps:
                 recent.popleft()
             usable = min(len(recent) * REPLAY_STEP, timedelta(seconds=params.window_s))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, ClassVar, Final, Literal, cast
 
 from msgspec import Meta
@@ -90,7 +90,8 @@ class WaterContinuousRule:
             if self._monotonic() > self._read_until:
                 return Observation("between")  # its turn comes in one of the next rounds
             trace = Trace.of(_history(world.series, rule.site, meter, last.t, params))
-            known = self._known[rule.id, meter] = _Known(trace, rule.version, world.now, judge(trace, params))
+            seen = _going_on(known.seen if known else None, judge(trace, params))
+            known = self._known[rule.id, meter] = _Known(trace, rule.version, world.now, seen)
         return known.seen
 
     def _grown(self, known: _Known, last: WaterPoint, params: WaterContinuousParams, now: datetime) -> bool:
@@ -107,7 +108,7 @@ class WaterContinuousRule:
             return False
         known.trace.append(last)
         known.trace.drop_before(last.t.timestamp() - params.window_s - params.max_gap_s)
-        known.seen = judge(known.trace, params)
+        known.seen = _going_on(known.seen, judge(known.trace, params))
         return True
 
     def sources(self, rule: RuleView, world: World) -> list[str]:
@@ -147,6 +148,13 @@ def judge(trace: Trace, params: WaterContinuousParams) -> Observation:
     return Observation(
         "breach", _lowest_flow_lph(trace, first, params.rest_s), 0.0, _detail(trace, first, params)
     )
+
+
+def _going_on(before: Observation | None, now: Observation) -> Observation:
+    """Keep since when the water has not rested, while it goes on: the window moves, the beginning does not."""
+    if before is None or before.verdict != "breach" or now.verdict != "breach":
+        return now
+    return replace(now, detail={**now.detail, "since": before.detail["since"]})
 
 
 def _history(
@@ -196,6 +204,7 @@ def _lowest_flow_lph(trace: Trace, first: int, span_s: int) -> float:
 def _detail(trace: Trace, first: int, params: WaterContinuousParams) -> dict[str, object]:
     return {
         "window_s": params.window_s,
+        "since": datetime.fromtimestamp(trace.t_s[first], UTC).isoformat(),
         "rest_s": params.rest_s,
         "step_ml": trace.step_ml,
         "smallest_detectable_lph": round(trace.step_ml / 1000.0 * 3600.0 / params.rest_s, 3),

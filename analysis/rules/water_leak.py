@@ -1,20 +1,20 @@
 """Alerts of the leak detectors.
 
-``water_leak`` and ``water_meter_fault`` are of a meter, ``water_quarter_loss`` of a quarter. What is a leak, and since
-when, the detectors say (``analysis.leaks``); here it gets its price and becomes an observation.
+``water_leak`` and ``water_meter_fault`` are of a meter, ``water_quarter_loss`` of a quarter or a district. What is a
+leak, and since when, the detectors say (``analysis.leaks``); here it gets its price and becomes an observation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar, cast
 
 import msgspec
 from msgspec import Meta
 
 from analysis.alerts.machine import Observation
-from analysis.leak_units import QUARTER
+from analysis.leak_units import DISTRICT, QUARTER
 from analysis.leaks.alarm import METER_KINDS, Alarm
 from analysis.leaks.loss import estimate_loss
 from analysis.notify.prefs import Severity
@@ -89,7 +89,7 @@ class WaterMeterFaultRule(_OfMeters):
 
 
 class WaterQuarterLossRule:
-    """Water lost between a quarter's master meter and its sub-meters."""
+    """Water lost between a quarter's master meter and its sub-meters, or behind a district's inlet meter."""
 
     key: ClassVar[str] = "water_quarter_loss"
     params: ClassVar[type[RuleParams]] = WaterLeakParams
@@ -98,21 +98,22 @@ class WaterQuarterLossRule:
         self._prices = MarginalPrices()
 
     def observe(self, rules: Sequence[RuleView], world: World) -> Iterator[Sighting]:
-        """Yield one sighting per rule whose quarter has a master meter and sub-meters."""
+        """Yield one sighting per rule whose site has a master meter: with sub-meters a quarter, else a district."""
         for rule in rules:
             params = cast(WaterLeakParams, rule.params)
             meters = world.meters.get(rule.site, ())
             master = next((meter for meter in meters if meter.role == "master"), None)
-            if master is None or all(meter.role == "master" for meter in meters):
+            if master is None:
                 continue
-            alarms = _present(world, rule.site, QUARTER, timedelta(seconds=params.silent_s))
+            unit = DISTRICT if all(meter.role == "master" for meter in meters) else QUARTER
+            alarms = _present(world, rule.site, unit, timedelta(seconds=params.silent_s))
             if alarms is None:
-                yield Sighting(rule, QUARTER, Observation("no_data"))
+                yield Sighting(rule, unit, Observation("no_data"))
                 continue
             wanted = [one for one in alarms if _counts(one, params)]
             price = self._prices.first_tier(world.sites[rule.site])
             found = seen(wanted, world.now, price) if wanted else Observation("clear", 0.0, 0.0)
-            yield Sighting(rule, QUARTER, found)
+            yield Sighting(rule, unit, found)
 
 
 def seen(alarms: Sequence[Alarm], now: datetime, price: tuple[float, str]) -> Observation:
@@ -122,7 +123,8 @@ def seen(alarms: Sequence[Alarm], now: datetime, price: tuple[float, str]) -> Ob
     """
     worst = max(alarms, key=lambda one: abs(one.flow_lph))
     told = [_told(one, now, price) for one in sorted(alarms, key=lambda one: -abs(one.flow_lph))]
-    detail = {"kind": worst.kind, "alarms": told, "currency": price[1]}
+    since = min(one.since for one in alarms).astimezone(UTC).isoformat()
+    detail = {"kind": worst.kind, "since": since, "alarms": told, "currency": price[1]}
     return Observation("breach", round(abs(worst.flow_lph), 2), 0.0, detail)
 
 
