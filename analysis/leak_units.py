@@ -1,4 +1,4 @@
-"""A household meter and a quarter as units of leak detection: a detector, how far it has been fed, and how to go on."""
+"""A meter, a quarter and a district as units of leak detection: a detector, how far it has been fed, how to go on."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from typing import Final, Protocol
 import msgspec
 
 from analysis.leak_rows import ROW, hour_rows
-from analysis.leaks.alarm import Alarm
+from analysis.leaks.alarm import Alarm, Detector
+from analysis.leaks.district import DistrictConfig, DistrictDetector
 from analysis.leaks.household import HouseholdConfig, HouseholdDetector
 from analysis.leaks.quarter import QuarterConfig, QuarterDetector
-from analysis.leaks.rows import QuarterRow
+from analysis.leaks.rows import HourRow, QuarterRow
 from store.series.interface import SeriesStore, WaterHour, WaterPoint
 
 QUARTER: Final = "quarter"
 """Name of a quarter's unit, and the source of its alerts."""
+DISTRICT: Final = "district"
+"""The same of a site whose water comes through an inlet meter and is not metered behind it."""
 HISTORY: Final = timedelta(days=90)
 """How far back a detector without a state begins."""
 MOST_ROWS: Final = 24 * 14
@@ -60,15 +63,19 @@ class Unit(Protocol):
         ...
 
 
-class HouseholdUnit:
-    """One meter. Its rows are made of the readings themselves."""
+class _RegisterUnit:
+    """One register. Its rows are made of the readings themselves."""
 
-    def __init__(self, site: str, meter: str, newest: WaterPoint) -> None:
-        self.site, self.name = site, meter
-        self.config_key = f"household/{newest.step_ml}"
-        self.done_until: datetime | None = None
-        self._config = HouseholdConfig(step_l=newest.step_ml / 1000.0)
-        self._detector = HouseholdDetector(self._config)
+    done_until: datetime | None
+
+    def __init__(
+        self, site: str, name: str, meter: str, config_key: str, detector: Detector[HourRow]
+    ) -> None:
+        self.site, self.name = site, name
+        self.config_key = config_key
+        self.done_until = None
+        self._meter = meter
+        self._detector = detector
 
     def wants(self, newest: datetime) -> bool:
         """Whether a reading at ``newest`` gives a new row."""
@@ -77,13 +84,16 @@ class HouseholdUnit:
     def feed(self, series: SeriesStore, newest: datetime) -> int:
         """Feed the rows between the readings since ``done_until``."""
         start = self.done_until or newest - HISTORY
-        points = series.water_readings(self.site, self.name, start, newest + timedelta(seconds=1))
+        points = series.water_readings(self.site, self._meter, start, newest + timedelta(seconds=1))
         rows, last = hour_rows(points)
         for row in rows[:MOST_ROWS]:
-            self._detector.update(row)
+            self._detector.update(self._believed(row))
         if last is not None:
             self.done_until = rows[MOST_ROWS].t if len(rows) > MOST_ROWS else last.t
         return min(len(rows), MOST_ROWS)
+
+    def _believed(self, row: HourRow) -> HourRow:
+        return row
 
     def active(self) -> list[Alarm]:
         """Return the conditions that hold now."""
@@ -95,8 +105,39 @@ class HouseholdUnit:
 
     def restore(self, data: bytes, done_until: datetime) -> None:
         """Go on from a state."""
-        self._detector = HouseholdDetector.restore(self._config, data)
+        self._detector = self._restored(data)
         self.done_until = done_until
+
+    def _restored(self, data: bytes) -> Detector[HourRow]:
+        raise NotImplementedError
+
+
+class HouseholdUnit(_RegisterUnit):
+    """One household or public meter."""
+
+    def __init__(self, site: str, meter: str, newest: WaterPoint) -> None:
+        self._config = HouseholdConfig(step_l=newest.step_ml / 1000.0)
+        super().__init__(site, meter, meter, f"household/{newest.step_ml}", HouseholdDetector(self._config))
+
+    def _restored(self, data: bytes) -> HouseholdDetector:
+        return HouseholdDetector.restore(self._config, data)
+
+
+class DistrictUnit(_RegisterUnit):
+    """An inlet meter with no meters behind it."""
+
+    def __init__(self, site: str, zone: str, meter: str) -> None:
+        self._config = DistrictConfig(zone=zone)
+        key = f"district/{meter}/{zone}"[:64]
+        super().__init__(site, DISTRICT, meter, key, DistrictDetector(self._config))
+
+    def _believed(self, row: HourRow) -> HourRow:
+        """Take a register that goes back for a false reading: an inlet meter counts what comes in."""
+        fell = row.volume_l is not None and row.volume_l < 0.0
+        return msgspec.structs.replace(row, volume_l=None) if fell else row
+
+    def _restored(self, data: bytes) -> DistrictDetector:
+        return DistrictDetector.restore(self._config, data)
 
 
 class _QuarterState(msgspec.Struct):

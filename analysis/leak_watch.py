@@ -1,8 +1,8 @@
 """Runs the leak detectors over what is stored, and keeps their state over restarts.
 
-Each meter, and each quarter with a master meter, is a unit that is fed row by row as readings come. A detector is a
-function of its rows: its state is written down now and then, and what came after is fed again on a restart. The
-detectors themselves are in ``analysis.leaks``.
+Each meter, each quarter with a master meter and each district with an inlet meter alone is a unit that is fed row by
+row as readings come. A detector is a function of its rows: its state is written down now and then, and what came after
+is fed again on a restart. The detectors themselves are in ``analysis.leaks``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 import structlog
 from sqlalchemy.orm import Session
 
-from analysis.leak_units import HouseholdUnit, QuarterUnit, Unit
+from analysis.leak_units import DistrictUnit, HouseholdUnit, QuarterUnit, Unit
 from analysis.leaks.alarm import Alarm
 from store.registry.database import Registry
 from store.registry.models import DetectorState, Meter, Site
@@ -95,7 +95,7 @@ class LeakWatch:
                 newest = latest.get((site, meter.name))
                 if newest is not None and site in sites:
                     unit = (
-                        self._quarter(sites[site], meter, of_site, newest)
+                        self._whole_site(sites[site], meter, of_site, newest)
                         if meter.role == "master"
                         else (self._household(site, meter.name, newest))
                     )
@@ -109,17 +109,27 @@ class LeakWatch:
             return known
         return self._take_up(HouseholdUnit(site, meter, newest))
 
-    def _quarter(self, site: Site, master: Meter, meters: Sequence[Meter], newest: WaterPoint) -> Unit | None:
+    def _whole_site(
+        self, site: Site, master: Meter, meters: Sequence[Meter], newest: WaterPoint
+    ) -> Unit | None:
+        """Return the unit of a site's first master meter: a quarter where there are sub-meters, else a district."""
         subs = [meter.name for meter in meters if meter.role != "master"]
         masters = [meter.name for meter in meters if meter.role == "master"]
-        if not subs or master.name != masters[0]:
+        if master.name != masters[0]:
             return None
+        if not subs:
+            return self._district(site, master.name)
         fresh = QuarterUnit(site.name, site.timezone, master.name, subs, newest)
         known = self._units.get((site.name, fresh.name))
         if isinstance(known, QuarterUnit) and known.config_key == fresh.config_key:
             known.subs = subs
             return known
         return self._take_up(fresh)
+
+    def _district(self, site: Site, inlet: str) -> Unit:
+        fresh = DistrictUnit(site.name, site.timezone, inlet)
+        known = self._units.get((site.name, fresh.name))
+        return known if known is not None and known.config_key == fresh.config_key else self._take_up(fresh)
 
     def _take_up(self, unit: Unit) -> Unit:
         """Go on with a unit's state from the registry, where there is one of this configuration."""

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from sqlalchemy.orm import Session
 
 from analysis.indicative import indicative
+from analysis.leaks.began import began
 from analysis.limits import site_clock
 from store.registry.models import Alert, Device, Meter, Site
 
@@ -50,7 +51,7 @@ def gather(session: Session, alert: Alert, event: Event) -> Facts:
         alert_id=alert.id, event=event, kind=alert.rule_kind, severity=alert.severity,
         site_zh=site.label_zh, site_en=site.label_en,
         source_zh=named.label_zh if named else alert.source, source_en=named.label_en if named else alert.source,
-        since=clock.local(alert.pending_since),
+        since=clock.local(began(alert.detail, alert.pending_since)),
         until=clock.local(alert.resolved_at) if alert.resolved_at else None,
         value=alert.value, limit=alert.limit, worst=alert.peak_value, detail=dict(alert.detail),
         acknowledged_by=alert.acknowledged_by,

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from analysis.compliance import findings
 from analysis.days import noise_days
 from analysis.exclusions import Span, cut_hours, spans_of
+from analysis.leaks.began import began
 from analysis.limits import site_clock
 from analysis.patterns import day_profile
 from analysis.report.facts import (
@@ -181,7 +182,7 @@ def _alerts(session: Session, site: str, start: datetime, end: datetime) -> list
 def _alert(row: Alert, zh: str, en: str) -> AlertFacts:
     return AlertFacts(
         id=row.id, kind=row.rule_kind, source_zh=zh, source_en=en, severity=row.severity, state=row.state,
-        since=row.pending_since, until=row.resolved_at, peak=row.peak_value, limit=row.limit,
+        since=began(row.detail, row.pending_since), until=row.resolved_at, peak=row.peak_value, limit=row.limit,
         acknowledged_at=row.acknowledged_at, acknowledged_by=row.acknowledged_by,
     )  # fmt: skip
 

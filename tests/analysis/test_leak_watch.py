@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import select
 
 from analysis.leak_rows import hour_rows
-from analysis.leak_units import QUARTER
+from analysis.leak_units import DISTRICT, QUARTER
 from analysis.leak_watch import LeakWatch
 from analysis.leaks.alarm import Alarm
 from analysis.leaks.household import HouseholdConfig, HouseholdDetector
@@ -177,11 +177,38 @@ def test_a_quarter_is_balanced_by_its_hours(series: DuckDbStore, registry: Regis
     assert again.active("garden", QUARTER) == [alarm]
 
 
+def test_an_inlet_meter_alone_is_a_district(series: DuckDbStore, registry: Registry) -> None:
+    """Fifty days of a district's inflow; 600 L/h more in the last ten. The register's fall is no water."""
+    with registry.session() as session:
+        session.delete(session.get_one(Meter, ("garden", "flat-1")))
+        add_meter(
+            session, "garden", "inlet", device="cellar", label_zh="进水", label_en="Inlet", now=NOON, role="master"
+        )  # fmt: skip
+    flows = [
+        2000.0 + 20 * volume + (600.0 if hour >= 40 * 24 else 0.0) + 37 * (hour * 7919 % 11 - 5)
+        for hour, volume in enumerate(DAY * 50)
+    ]
+    flows[20 * 24] = -40_000.0
+    readings.water(series, NOON, flows, meter="inlet", step_ml=10_000)
+    now = NOON + 50 * 24 * HOUR
+    watch = LeakWatch(series, registry)
+    _advance(watch, registry, now)
+    (alarm,) = watch.active("garden", DISTRICT) or []
+    assert alarm.kind == "district_inflow" and alarm.flow_lph == pytest.approx(600.0, rel=0.2)
+    assert abs(alarm.since - (NOON + 40 * 24 * HOUR)) <= 36 * HOUR
+    assert watch.active("garden", QUARTER) is None
+    watch.close(now)
+    again = LeakWatch(series, registry)
+    assert again.advance(*_town(registry), now) == 0
+    assert again.active("garden", DISTRICT) == [alarm]
+
+
 def test_an_alarm_gets_its_price() -> None:
     alarm = Alarm(t=NOON, kind="continuous_flow", since=NOON - 10 * HOUR, flow_lph=12.0, params={})
     small = Alarm(t=NOON, kind="intermittent_toilet", since=NOON, flow_lph=3.0, params={})
     found = seen([small, alarm], NOON, (7.0, "CNY"))
     assert (found.verdict, found.value, found.detail["kind"]) == ("breach", 12.0, "continuous_flow")
+    assert datetime.fromisoformat(found.detail["since"]) == NOON - 10 * HOUR
     first, second = found.detail["alarms"]
     assert (first["so_far_l"], first["month_l"], first["month_money"]) == (120.0, 8766.0, 61.36)
     assert (second["kind"], second["month_money"]) == ("intermittent_toilet", 15.34)

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from analysis.leaks.cli import leaks
 from app.cli import main
 
-START = datetime(2026, 3, 1)
+START = datetime(2026, 3, 1)  # noqa: DTZ001 - files carry clock times
 HOUR = timedelta(hours=1)
 DAY_LPH = [0, 0, 0, 0, 0, 0, 20, 35, 10, 0, 0, 8, 15, 5, 0, 0, 0, 10, 30, 25, 10, 5, 0, 0]
 

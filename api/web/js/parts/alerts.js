@@ -38,9 +38,9 @@ export function alertValue(alert) {
   return `${number(alert.value, 1)} ${alert.unit}`;
 }
 
-/** When it began. */
+/** When it began: of flowing water, since when it has flowed as well as can be told. */
 export function alertBegin(alert) {
-  return Date.parse(alert.firing_since ?? alert.pending_since);
+  return Date.parse(alert.detail?.since ?? alert.firing_since ?? alert.pending_since);
 }
 
 /** One open alert. `timezone` is the site's, `changed` is called with the new alert after an acknowledgement. */
