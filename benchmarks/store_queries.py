@@ -42,27 +42,28 @@ def main() -> None:
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the beginning")
     print(f"{'':58} {'target':>7} {'warm':>7} {'best':>7} {'cold':>7} {'processor':>9}   ms")
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
-        _seconds(Path(name), quick=options.quick)
         _rollups(Path(name), quick=options.quick)
+        _seconds(Path(name), quick=options.quick)
     print(f"load {os.getloadavg()[0]:.1f} at the end")
 
 
 def _seconds(folder: Path, *, quick: bool) -> None:
-    sizes = ((1, 10), (2, 4), (24, 1)) if quick else ((1, 100), (30, 4), (365, 1))
-    for days, devices in sizes:
+    sizes = ((1, 10), (2, 4), (24, 1)) if quick else ((1, 50), (30, 2), (365, 1))
+    for days, devices in reversed(sizes):
         path = folder / f"seconds-{days}-{devices}.duckdb"
         store = opened(path, devices)
         add_seconds(store, devices, days)
         store.close()
         last = START + (days - 1) * DAY
         case = Case("", 100, lambda s, last=last: s.noise_hours(SITE, device(0), last, last + DAY), 24)
-        held = f"{days} d of seconds of {devices} devices"
+        held = f"{days} d of seconds of {devices} device{'s' if devices > 1 else ''}"
         if devices > 1:
             _measure(path, case, f"hours of a day, {held}, as arrived")
             store = DuckDbStore(path)
             tidied(store)
             store.close()
         _measure(path, case, f"hours of a day, {held}")
+        print(f"  {path.stat().st_size / days / devices / 86_400:.1f} bytes a second, its minutes included")
         path.unlink()
 
 
