@@ -31,6 +31,8 @@ _LINES_AT_A_TIME: Final = 5_000
 _LEARN_ALL_ABOVE: Final = 200
 _MARKS_KEPT: Final = 200_000
 _NEAR_THE_END_NS: Final = 10 * 1_000_000_000
+_AT_ITS_LIMIT: Final = re.compile(r"(max-[a-z-]+) limit exceeded")
+"""A server that is full of series refuses a reading for no fault of its own: it is kept until somebody makes room."""
 _TIME: Final = {"noise": ("t_s", 1_000_000_000), "spectrum": ("t_s", 1_000_000_000),
                 "water": ("t_us", 1000), "event": ("t_us", 1000)}  # fmt: skip
 _ENCODERS: Final = {
@@ -73,7 +75,8 @@ class InfluxWriter:
             unavailable: StoreUnavailable | None = None
             for database, load in loads.items():
                 try:
-                    rejected += self._send_load(database, load)
+                    for index, reason in self._send_load(database, load):
+                        (retry if _AT_ITS_LIMIT.search(reason) else rejected).append((index, reason))
                     committed += 1
                 except StoreUnavailable as error:
                     unavailable = error
@@ -330,5 +333,6 @@ def _no_values(kind: str) -> dict[str, np.ndarray]:
 
 
 def _all_dropped(reason: str, count: int) -> bool:
-    dropped = re.search(r"dropped=(\d+)", reason)
+    # Of lines that are too old each is to blame; for any other reason a server may drop good ones along with a bad one.
+    dropped = re.search(r"retention policy\b.*dropped=(\d+)", reason)
     return dropped is not None and int(dropped[1]) >= count

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from contract.sitetime import floor_hour
+from ingest.commit import write_or_isolate
 from store.series import influx_lines as lines
 from store.series.address import InfluxAddress
 from store.series.columns import split
@@ -166,6 +167,29 @@ def test_a_request_that_is_too_large_goes_in_halves(program: Callable[[str], str
         put(store, seconds(T0, [50 + n % 10 for n in range(300)]))
         assert store.count("noise") == 300
         assert store.dirty_hours(T0 + DAY) == [DirtyHour("noise", SITE, DEVICE, T0)]
+        store.close()
+
+
+def test_a_server_with_too_many_series_loses_no_reading(
+    program: Callable[[str], str], tmp_path: Path
+) -> None:
+    limit = "INFLUXDB_DATA_MAX_SERIES_PER_DATABASE"
+    with influxdb(program("influxd"), tmp_path, DATA_MAX_SERIES_PER_DATABASE="6") as server:
+        address = InfluxAddress(server.url)
+        init_store(address, Retention(None, None))
+        store = InfluxStore(address)
+        put(store, [second(T0, device=f"d{n}") for n in range(2)])  # four series with their marks
+        later = [second(T0 + SECOND, device=f"d{n}") for n in range(6)]
+        with pytest.raises(StoreUnavailable, match="max-series-per-database limit exceeded"):
+            write_or_isolate(store, later)
+        assert store.count("noise", source="d0") == 2  # its neighbours did not keep it out
+        store.close()
+        server.stop()
+        server.environment = {**server.environment, limit: "100"}
+        server.start()
+        store = InfluxStore(address)
+        put(store, later)
+        assert store.count("noise") == 8
         store.close()
 
 
