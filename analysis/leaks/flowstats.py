@@ -1,7 +1,6 @@
 """The statistics of a household's flow that are compared with its own past, as one vector, and their limits.
 
-The limits hold for any household; the household's own past can only raise them. They were set where not even one in
-ten of 46 real meters reaches them in a year (``docs/leaks.md``).
+The limits hold for any household; the household's own past can only raise them. ``docs/leaks.md`` has what they reach.
 """
 
 from __future__ import annotations

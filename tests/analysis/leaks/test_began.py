@@ -49,7 +49,7 @@ def test_a_message_says_since_when_the_water_has_flowed(registry: Registry) -> N
         session.add(rule)
         session.flush()
         alert = Alert(
-            rule_id=rule.id, rule_kind="water_leak", rule_version=1, site="garden", source="flat-1", state="firing",
+            rule_id=rule.id, rule_kind="water_leak", site="garden", source="flat-1", state="firing",
             severity="warning", pending_since=NOON, firing_since=NOON, updated_at=NOON, value=12.0, limit=0.0,
             detail={"since": (NOON - 19 * HOUR).isoformat(), "alarms": []},
         )  # fmt: skip
