@@ -78,6 +78,10 @@ def make_backup(settings: ServerSettings, target: Path, progress: Progress) -> M
         )
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise BackupFailed(f"{target} is there already; a backup goes into a new folder")
+    if settings.data.resolve() in target.resolve().parents:
+        raise BackupFailed(
+            f"{target} lies in the data folder, and with it the backup would be lost; choose another place"
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     half = target.absolute().with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
     try:

@@ -129,7 +129,7 @@ class StoreSocket:
                 try:
                     request = msgspec.json.decode(line.readline(_LONGEST_REQUEST), type=Request)
                     _send(out, b"Z", msgspec.json.encode(self._do(request, out)))
-                except (StoreUnavailable, ValueError, FileExistsError) as error:
+                except (StoreUnavailable, ValueError, FileExistsError, msgspec.MsgspecError) as error:
                     _send(out, b"E", str(error).encode())
         except OSError:
             pass  # the command was ended; what it had begun is undone

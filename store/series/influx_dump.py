@@ -24,8 +24,12 @@ Progress = Callable[[float], None]
 
 _FIRST: Final = (lines.SETTLED, lines.WATERMARK, lines.NOISE_HOUR, lines.WATER_HOUR)
 _DAY_NS: Final = 86_400 * S
-_SPANS_NS: Final = {"seconds": 3600 * S, "minutes": _DAY_NS, "lasting": 30 * _DAY_NS}
-"""What is read at a time, so that an answer of a thousand devices fits into memory."""
+_PARTS: Final = ("seconds", "minutes", "lasting")
+_SHORTEST_NS: Final = 10 * S
+_LONGEST_NS: Final = 30 * _DAY_NS
+_FIRST_NS: Final = 60 * S
+_POINTS_AT_A_TIME: Final = 50_000
+"""About so many points are read at a time: the span of a read grows and shrinks with what the last one brought."""
 _LINES_AT_A_TIME: Final = 5000
 
 
@@ -58,7 +62,7 @@ def load(address: InfluxAddress, folder: Path, progress: Progress, *, force: boo
     """
     http = InfluxHttp(address)
     try:
-        for part in _SPANS_NS:
+        for part in _PARTS:
             (found,) = ask(http, getattr(address, part), ["SHOW MEASUREMENTS"])
             if found and found[0].values and not force:
                 raise StoreUnavailable(
@@ -80,7 +84,7 @@ def _rank(name: str) -> int:
 
 
 def _measurements(http: InfluxHttp) -> Iterator[tuple[str, str]]:
-    for part in _SPANS_NS:
+    for part in _PARTS:
         (found,) = ask(http, getattr(http.address, part), ["SHOW MEASUREMENTS"])
         yield from ((part, row[0]) for one in found for row in one.values)
 
@@ -94,14 +98,19 @@ def _dump_one(http: InfluxHttp, part: str, name: str, file: BinaryIO, progress: 
     if not all(ends):
         return 0
     first, last = (cast(int, answer[0].values[0][0]) for answer in ends)
-    count, span = 0, _SPANS_NS[part]
-    for begin in range(first // span * span, last + 1, span):
+    count, begin, span = 0, first, _FIRST_NS
+    while begin <= last:
         where = f"WHERE time >= {begin} AND time < {begin + span}"
         (answer,) = ask(http, database, [f'SELECT * FROM "{name}" {where} GROUP BY *'])
+        points = sum(len(one.values) for one in answer)
         for one in answer:
             file.writelines(_lines(one, integers))
-            count += len(one.values)
-        progress(min(1.0, (begin + span - first) / (last + 1 - first)))
+        count, begin = count + points, begin + span
+        if points > _POINTS_AT_A_TIME:
+            span = max(span // 2, _SHORTEST_NS)
+        elif points < _POINTS_AT_A_TIME // 4:
+            span = min(span * 2, _LONGEST_NS)
+        progress(min(1.0, (begin - first) / (last + 1 - first)))
     return count
 
 

@@ -222,6 +222,8 @@ def test_an_interrupted_backup_leaves_nothing(stopped: ServerSettings, tmp_path:
 def test_faults_have_their_cure(stopped: ServerSettings, tmp_path: Path) -> None:
     with pytest.raises(BackupFailed, match="--data"):
         make_backup(ServerSettings(data=tmp_path / "nowhere"), tmp_path / "kept", _nothing)
+    with pytest.raises(BackupFailed, match="lies in the data folder"):
+        make_backup(stopped, stopped.data / "kept" / "first", _nothing)
     make_backup(stopped, tmp_path / "kept", _nothing)
     with pytest.raises(BackupFailed, match="there already"):
         make_backup(stopped, tmp_path / "kept", _nothing)
