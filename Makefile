@@ -4,7 +4,7 @@
 # make chaos  break everything at random for half an hour, then count     make chaos ARGS="--minutes 5"
 # make fuzz-api   every operation as every role against its own document, for some twenty minutes
 # make fuzz   a million mutated messages through ingest's validation, and as many frames through each meter codec
-# make year   a year of seconds into a real InfluxDB, every answer held to arithmetic; ten minutes or more
+# make year   a year of seconds into a real InfluxDB, every answer held to arithmetic; half an hour on a busy machine
 .DEFAULT_GOAL := run
 .DELETE_ON_ERROR:
 

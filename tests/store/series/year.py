@@ -1,8 +1,7 @@
 """A year of seconds of one device, made by arithmetic, and what a store has to answer about it.
 
 ``python -m tests.store.series.year [--days 365]`` posts it to a real InfluxDB (``influxd`` from the path) and asks the
-same questions as the suite asks DuckDB; it takes about ten minutes of two quiet processors, so it is no part of the
-suite.
+same questions as the suite asks DuckDB; it took 32 minutes on two busy processors, so it is no part of the suite.
 """
 
 from __future__ import annotations
