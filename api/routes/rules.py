@@ -12,7 +12,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from analysis.alerts import silences
-from analysis.rules.backtest import MOST_DAYS, NotReplayable
+from analysis.rules.backtest import MOST_DAYS, NotReplayable, Replayable
 from analysis.rules.catalog import new_kinds
 from analysis.rules.edit import BadRule, ChangedMeanwhile, add_rule, change_rule, effective, history, schema
 from analysis.rules.kinds import kind_of, parse_params
@@ -46,6 +46,7 @@ class RuleOut(Out):
     params: dict[str, Any] = Field(examples=[{"window_s": 600, "margin_db": 0.0}])
     changed: list[str] = Field(description="Parameters that differ from the default.")
     params_schema: dict[str, Any]
+    can_be_tried: bool = Field(description="Whether `POST /rules/trial` can run this kind over the past.")
     updated_at: datetime
 
 
@@ -320,5 +321,6 @@ def _rule_out(row: Rule) -> RuleOut:
         params, shape = dict(row.params), {}
     return RuleOut(
         id=row.id, site=row.site, kind=row.kind, enabled=row.enabled, version=row.version, params=params,
-        changed=sorted(row.params), params_schema=shape, updated_at=row.updated_at,
+        changed=sorted(row.params), params_schema=shape,
+        can_be_tried=isinstance(new_kinds().get(row.kind), Replayable), updated_at=row.updated_at,
     )  # fmt: skip

@@ -77,6 +77,7 @@ def test_one_more_rule_with_its_first_version(person: Callable[..., Person]) -> 
     }
     made = who.send("POST", "/rules", loud)
     assert made.status_code == 201 and made.json()["changed"] == ["margin_db", "severity"]
+    assert made.json()["can_be_tried"] is True
     (version,) = who.get(f"/rules/{made.json()['id']}/history").json()["items"]
     assert (version["who"], version["note"], version["version"]) == ("bureau", "夜市", 1)
     assert who.send("POST", "/rules", {**loud, "params": {"margin_db": "loud"}}).status_code == 422

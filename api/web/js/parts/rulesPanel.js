@@ -8,7 +8,7 @@ import { isOfficial } from "../session.js";
 import { form, openDialog, rowButton } from "./dialog.js";
 import { silenceList } from "./silences.js";
 import { empty, into, loading, toast } from "./states.js";
-import { canBeTried, trialPlace } from "./trial.js";
+import { trialPlace } from "./trial.js";
 
 const NOT_SHOWN = ["severity", "escalate", "roles"];
 
@@ -122,7 +122,7 @@ function changeRule(one, reload, timezone) {
   const paramsOf = ({ enabled: _on, note: _why, ...values }) => Object.fromEntries(Object.entries(values).map(([key, value]) => [key, back(key, value)]));
   openDialog(ruleTitle(one.kind), (close) => [form({
     fields: [enabled, ...fieldsOf(one), note], button: t("form.save"), cancel: close,
-    more: canBeTried(one.kind) ? (read) => trialPlace(one, timezone, () => paramsOf(read())) : null,
+    more: one.can_be_tried ? (read) => trialPlace(one, timezone, () => paramsOf(read())) : null,
     submit: async ({ enabled: on, note: why, ...values }) => {
       const params = paramsOf(values);
       await send("PATCH", `/rules/${one.id}`, { enabled: on, note: why, params, expected_version: one.version });

@@ -1,20 +1,13 @@
 // A rule tried on the past: how many alerts would there have been?
 
 import { send } from "../api.js";
-import { h } from "../dom.js";
+import { fill, h } from "../dom.js";
 import { level, moment, number, percent } from "../format.js";
 import { t } from "../i18n.js";
 import { scrollTable } from "./lazy.js";
 import { failure, loading } from "./states.js";
-import { fill } from "../dom.js";
 
 const DAYS = 90;
-const REPLAYABLE = ["noise_window", "noise_night_max", "water_continuous"];
-
-/** Whether a kind of rule depends only on what is stored. */
-export function canBeTried(kind) {
-  return REPLAYABLE.includes(kind);
-}
 
 /** A button that tries parameters, and the answer below it. `read` returns the parameters of the form. */
 export function trialPlace(rule, timezone, read) {
