@@ -23,12 +23,16 @@ Amount = Annotated[float, Ge(0.0), Le(1e9)]
 Part = Annotated[float, Ge(0.0), Le(1.0)]
 RuleKind = Literal["residents_pact", "no_horn_signs", "quiet_hours", "renovation", "water_saving", "other"]
 SourceKind = Literal["traffic", "construction", "commerce", "equipment", "social", "school", "other"]
+_STRICT: Final = {"extra": "forbid"}
+"""A field that is not known is told and not dropped."""
 ApplianceKind = Literal["tap", "shower", "toilet", "urinal", "washing_machine", "irrigation", "other"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Complaint:
     """A complaint with its handling. ``satisfied`` is ``None`` until the complainant was asked."""
+
+    __pydantic_config__ = _STRICT
 
     kind: Literal["complaint"]
     topic: EntryTopic
@@ -47,6 +51,8 @@ class Complaint:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoiseSource:
     """A source of noise in or near the quarter: how far from the nearest dwelling, when, and which limit holds."""
+
+    __pydantic_config__ = _STRICT
 
     kind: Literal["source"]
     name: Name
@@ -67,6 +73,8 @@ class NoiseSource:
 class Measure:
     """Something that was done, or is to be, against noise or for saving water."""
 
+    __pydantic_config__ = _STRICT
+
     kind: Literal["measure"]
     topic: EntryTopic
     title: Name
@@ -80,6 +88,8 @@ class Measure:
 class AdoptedRule:
     """A rule that the quarter gave itself, and whether it is on display."""
 
+    __pydantic_config__ = _STRICT
+
     kind: Literal["rule"]
     rule_kind: RuleKind
     title: Name
@@ -91,6 +101,8 @@ class AdoptedRule:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Appliance:
     """Fittings of one kind in households or public places: how many, and how many of them save water."""
+
+    __pydantic_config__ = _STRICT
 
     kind: Literal["appliance"]
     appliance: ApplianceKind
@@ -116,6 +128,8 @@ class Profile:
 
     ``no_complaints`` and ``no_sources`` confirm that an empty register is empty because there was nothing.
     """
+
+    __pydantic_config__ = _STRICT
 
     land_m2: Amount | None = None
     floor_m2: Amount | None = None

@@ -125,6 +125,7 @@ def test_a_line_that_does_not_fit_is_refused_by_name(person: People) -> None:
     for body, where in (
         (COMPLAINT | {"closed_on": "2026-02-01"}, "complaint"),
         (COMPLAINT | {"about": ""}, "complaint.about"),
+        (COMPLAINT | {"satisfed": True}, "complaint.satisfed"),
         (COMPLAINT | {"about": "x" * 501}, "complaint.about"),
         ({"kind": "nothing"}, "body"),
         (
