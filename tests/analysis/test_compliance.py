@@ -2,6 +2,7 @@
 
 import math
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -34,8 +35,33 @@ def _level(n: int) -> float:
     return (72.0 if n % 900 < 60 else 44.0 if n < 16 * 3600 else 38.0) + (n * 7919 % 500) / 100.0
 
 
+OVERLOADED = range(5 * 3600, 5 * 3600 + 2400)
+"""Forty minutes of the hour from 11:00 are overloaded: the hour does not count at all."""
+GAP = range(9 * 3600 + 100, 9 * 3600 + 700)
+"""Ten minutes of the hour from 15:00 are not there: the rest of the hour counts."""
+RAIN = range(18 * 3600, 18 * 3600 + 300)
+"""Five minutes of the hour from midnight are flagged as rain by the device itself."""
+
+
+def _valid(n: int) -> bool:
+    return n not in OVERLOADED and n not in GAP and n not in RAIN
+
+
 def _mean(seconds: range, penalty: float = 0.0) -> float:
-    return math.fsum(10 ** ((_level(n) + penalty) / 10) for n in seconds) / len(seconds)
+    counting = [n for n in seconds if _valid(n) and n // 3600 != OVERLOADED[0] // 3600]
+    return math.fsum(10 ** ((_level(n) + penalty) / 10) for n in counting) / len(counting)
+
+
+def _store_day(series: DuckDbStore) -> None:
+    """Store 25 hours from 06:00 on as they were measured, faults and all; a fault reads as 120 dB."""
+    borders = [0, OVERLOADED[0], OVERLOADED[-1] + 1, GAP[0], GAP[-1] + 1, RAIN[0], RAIN[-1] + 1, 25 * 3600]
+    flags: dict[int, tuple[str, ...]] = {OVERLOADED[0]: ("overload",), RAIN[0]: ("rain",)}
+    for first, end in pairwise(borders):
+        if first != GAP[0]:
+            readings.noise(
+                series, DAWN + timedelta(seconds=first), end - first,
+                (lambda n, first=first: _level(first + n)) if first not in flags else 120.0, flags=flags.get(first, ()),
+            )  # fmt: skip
 
 
 def _direct(row: LimitRow) -> float:
@@ -44,7 +70,7 @@ def _direct(row: LimitRow) -> float:
     eu = [range(3600, 13 * 3600), range(13 * 3600, 17 * 3600), range(17 * 3600, 25 * 3600)]
     match row.quantity, row.period:
         case "lafmax_db", _:
-            return max(_level(n) for n in night)
+            return max(_level(n) for n in night if _valid(n))
         case "lden_db", _:
             weighted = sum(h * _mean(s, p) for h, s, p in zip((12, 4, 8), eu, (0, 5, 10), strict=True))
             return 10 * math.log10(weighted / 24)
@@ -58,7 +84,7 @@ def _direct(row: LimitRow) -> float:
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> NoiseDay:
     series = DuckDbStore(tmp_path_factory.mktemp("day") / "series.duckdb", memory_mb=256, threads=1)
-    readings.noise(series, DAWN, 25 * 3600, _level)
+    _store_day(series)
     while roll_up(series, DAWN + 30 * HOUR, budget_s=60.0):
         pass
     (day,) = noise_days(series, CLOCK, SITE, "gate", DAY, DAY)
@@ -73,6 +99,12 @@ def test_every_preset_equals_its_seconds(measured: NoiseDay, row: LimitRow) -> N
     assert found.measured_db == pytest.approx(direct, abs=0.01)
     assert found.verdict == row.judge(direct)
     assert found.shown_db == row.rounded(found.measured_db or 0.0)
+
+
+def test_the_hours_of_that_day_say_why_they_do_not_count(measured: NoiseDay) -> None:
+    (uncounted,) = measured.day.stats.uncounted
+    assert (uncounted.t, uncounted.reason) == (DAWN + 5 * HOUR, "overload")
+    assert measured.night.stats.uncounted == ()
 
 
 def test_a_site_is_judged_by_what_it_names_and_what_is_in_force(measured: NoiseDay) -> None:
