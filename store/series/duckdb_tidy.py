@@ -2,9 +2,8 @@
 
 Readings arrive interleaved, a few seconds of every device at a time, so a device's day would lie scattered over all
 that the others sent: with a hundred of them, a question about one would read a hundred times as much. Once an hour
-is over, its rows are written anew, sorted, so that today is quick to read; and once a day is over again, as a whole,
-because long runs of one device also take a third less room. Rows that arrive later stay where they are put. How far a
-table is tidied is kept in ``tidied``; an interrupted span is done again.
+is over, its rows are written anew, sorted. Rows that arrive later stay where they are put. How far a table is tidied
+is kept in ``tidied``; an interrupted span is done again. The pages that this frees are used for what comes next.
 """
 
 # ruff: noqa: S608  SQL is put together from this package's own names and from integers; values are bound
@@ -39,8 +38,6 @@ class _Tidied:
 _TABLES: Final = (
     _Tidied("noise_second", "t_s", 3600),
     _Tidied("noise_minute", "t_s", 3600),
-    _Tidied("noise_second", "t_s", 86_400),
-    _Tidied("noise_minute", "t_s", 86_400),
     _Tidied("water_reading", "t_us", 86_400_000_000, 1_000_000),
     _Tidied("noise_hour", "t_s", 30 * 86_400),
     _Tidied("water_hour", "t_s", 30 * 86_400),
