@@ -12,6 +12,7 @@ import { alertList } from "../parts/alertList.js";
 import { deliveries } from "../parts/deliveries.js";
 import { handling } from "../parts/handling.js";
 import { icon } from "../parts/icons.js";
+import { leakEvidence } from "../parts/leakEvidence.js";
 import { indicativeMark } from "../parts/level.js";
 import { empty, failure, loading } from "../parts/states.js";
 import { path } from "../router.js";
@@ -86,6 +87,7 @@ function alertSheet(alert, site, changed, signal) {
     h("a", { class: "back", href: path("alerts") }, icon("back"), t("alert.all")),
     h("header", { class: "alert-title" }, h("h1", { tabindex: "-1" }, alertTitle(alert)), alertState(alert)),
     h("dl", { class: "facts" }, facts.map(([key, value]) => h("div", {}, h("dt", {}, t(`alert.fact.${key}`)), h("dd", {}, value)))),
+    leakEvidence(alert, site.timezone),
     alert.open && h("section", { class: "advice" }, h("h2", {}, t("alert.what_to_do")), h("ol", {}, alertAdvice(alert).map((line) => h("li", {}, line)))),
     alert.can_acknowledge && mayAcknowledge() && acknowledgement(alert, changed),
     alert.unit === "dB" && h("p", {}, h("a", { class: "button", href: path("site", alert.site, "noise", alert.source, `at-${middle}`) }, icon("bars"), t("alert.see_chart"))),
