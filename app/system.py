@@ -127,11 +127,14 @@ class System:
         return f"http://{self.settings.host}:{port}"
 
     def _lock_names(self) -> list[str]:
-        """Each part once a folder; but ingest once a name."""
-        ingest = self.settings.ingest_name
-        own_broker = self.settings.broker_url is None
-        parts = [part for part in self._parts if part != "broker" or own_broker]
-        return [f"ingest-{ingest}" if part == "ingest" != ingest else part for part in parts]
+        """Return what only one process a folder may do: each part, but ingest once a name."""
+        names: list[str] = []
+        for part in self._parts:
+            if part == "ingest" and self.settings.ingest_name != "ingest":
+                names.append(f"ingest-{self.settings.ingest_name}")
+            elif part != "broker" or self.settings.broker_url is None:
+                names.append(part)
+        return names
 
     def _offer_store(self) -> None:
         """Let commands of this machine reach a store that belongs to this process."""
