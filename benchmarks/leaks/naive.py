@@ -1,7 +1,7 @@
 """The rules that are used where there is no detector, to be compared with.
 
-No rest within 24 h (a household), 10 % of the inflow lost within 24 h (a quarter), and a night minimum 10 % above the
-lowest of the ten days before (a district).
+No rest within 24 h, or 500 L/h for two (a household), 10 % of the inflow lost within 24 h (a quarter), and a night
+minimum 10 % above the lowest of the ten days before (a district).
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ _DAY_H = 24
 
 
 def household(rows: Sequence[HourRow]) -> list[datetime]:
-    """Alarm where water has flowed in each of the last 24 intervals."""
-    flows = np.array([row.volume_l or 0.0 for row in rows])
+    """Alarm where water has flowed in each of the last 24 intervals, or at 500 L/h and more in two."""
+    flows = np.array([(row.volume_l or 0.0) / max(0.5, row.duration_h) for row in rows])
     lowest = np.array([flows[max(0, i - 23) : i + 1].min() for i in range(len(flows))])
-    return _onsets((row.end for row in rows), (lowest > 0.0) & (np.arange(len(flows)) >= _DAY_H - 1))
+    ends = [row.end for row in rows]
+    never_still = (lowest > 0.0) & (np.arange(len(flows)) >= _DAY_H - 1)
+    much = (flows >= 500.0) & (np.concatenate([[0.0], flows[:-1]]) >= 500.0)
+    return _onsets(ends, never_still) + _onsets(ends, much)
 
 
 def quarter(rows: Sequence[QuarterRow]) -> list[datetime]:
