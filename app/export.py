@@ -85,6 +85,8 @@ def export(
     address = ServerSettings(data=data, store=store).series
     try:
         rows = _write(kind, file, form, _batches(kind, start, end, sources, known.zones, data, address))
+    except BrokenPipeError:
+        raise  # who reads has had enough: click ends the command without a word
     except (StoreUnavailable, OSError) as error:
         raise click.ClickException(str(error)) from error
     if str(file) != "-":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Literal, get_args
 
@@ -15,6 +16,7 @@ MEDIA_TYPES: Final[Mapping[ExportFormat, str]] = {
     "csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet",
 }  # fmt: skip
 _ROW_GROUP: Final = 131_072
+_SPECIAL: Final = re.compile('[",\\r\\n]')
 
 
 def encode(batches: Iterable[pa.RecordBatch], schema: pa.Schema, form: ExportFormat) -> Iterator[bytes]:
@@ -49,12 +51,20 @@ class _Sink:
 def _csv(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[bytes]:
     text = pa.schema([_as_text(one) for one in schema if one.name != "utc_offset_min"])
     yield (",".join(text.names) + "\n").encode()
-    options = csv.WriteOptions(include_header=False, quoting_style="needed")
     for batch in batches:
         if batch.num_rows:
+            rows = _with_text_times(batch, text)
+            # Arrow quotes either every text or none.
+            style = "needed" if any(map(_has_special, rows.columns)) else "none"
             sink = pa.BufferOutputStream()
-            csv.write_csv(_with_text_times(batch, text), sink, options)
+            csv.write_csv(rows, sink, csv.WriteOptions(include_header=False, quoting_style=style))
             yield sink.getvalue().to_pybytes()
+
+
+def _has_special(column: pa.Array) -> bool:
+    if not pa.types.is_string(column.type):
+        return False
+    return any(_SPECIAL.search(text) for text in column.unique().to_pylist() if text)
 
 
 def _as_text(column: pa.Field) -> pa.Field:

@@ -66,6 +66,13 @@ def test_seconds_carry_utc_and_the_sites_time(store: SeriesStore) -> None:
     assert (row["laeq_db"], row["lcpeak_db"], row["flags"]) == (51.5, None, "gap;wind")
 
 
+def test_csv_is_quoted_where_it_has_to_be(store: SeriesStore) -> None:
+    put(store, [second(T0), event(T0, detail={"why": "a, b"})])
+    plain, quoted = exported(store, "seconds", "csv"), exported(store, "events", "csv")
+    assert b'"' not in plain
+    assert quoted.splitlines()[1].endswith(b'"{""why"":""a, b""}"')
+
+
 def test_the_sites_time_follows_its_daylight_saving(store: SeriesStore) -> None:
     change = datetime(2026, 3, 29, 1, tzinfo=UTC)
     put(store, [second(change - SECOND, site="river"), second(change, site="river")])
