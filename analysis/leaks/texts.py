@@ -18,6 +18,11 @@ def explain(alarm: Alarm, language: Language = "en") -> str:
     return zh(alarm) if language == "zh" else en(alarm)
 
 
+def whole_site(source: str) -> tuple[str, str]:
+    """Return how an alert's source that is no instrument but a whole site is called, zh and en."""
+    return _WHOLE_SITE.get(source, (source, source))
+
+
 def _at(t: datetime) -> str:
     return f"{t:%Y-%m-%d %H:%M}"
 
@@ -94,6 +99,10 @@ def _district_en(a: Alarm) -> str:
     )
 
 
+_WHOLE_SITE: Final = {
+    "quarter": ("全小区", "the whole quarter"),
+    "district": ("片区进水口", "the district's inlet"),
+}
 _CONTINUOUS: Final[_Sentence] = (_continuous_zh, _continuous_en)
 _SENTENCES: Final[dict[str, _Sentence]] = {
     "continuous_flow": _CONTINUOUS,

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from analysis.indicative import indicative
 from analysis.leaks.began import began
+from analysis.leaks.texts import whole_site
 from analysis.limits import site_clock
 from store.registry.models import Alert, Device, Meter, Site
 
@@ -47,10 +48,11 @@ def gather(session: Session, alert: Alert, event: Event) -> Facts:
     clock = site_clock(site)
     device, meter = _instrument(session, alert)
     named = meter or device
+    source_zh, source_en = (named.label_zh, named.label_en) if named else whole_site(alert.source)
     return Facts(
         alert_id=alert.id, event=event, kind=alert.rule_kind, severity=alert.severity,
         site_zh=site.label_zh, site_en=site.label_en,
-        source_zh=named.label_zh if named else alert.source, source_en=named.label_en if named else alert.source,
+        source_zh=source_zh, source_en=source_en,
         since=clock.local(began(alert.detail, alert.pending_since)),
         until=clock.local(alert.resolved_at) if alert.resolved_at else None,
         value=alert.value, limit=alert.limit, worst=alert.peak_value, detail=dict(alert.detail),

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from analysis.alerts.actions import NoSuchAlert, NotPossible, acknowledge
 from analysis.indicative import indicative
+from analysis.leaks.texts import whole_site
 from analysis.notify.links import acknowledge_by_link, open_link
 from api import registry_reads as reads
 from api.access import Identity
@@ -230,7 +231,8 @@ class _Labels:
         return self._sites.get(name, Label(zh=name, en=name))
 
     def source(self, site: str, name: str) -> Label:
-        return self._sources.get((site, name), Label(zh=name, en=name))
+        zh, en = whole_site(name)
+        return self._sources.get((site, name), Label(zh=zh, en=en))
 
     def indicative(self, alert: Alert) -> bool:
         return indicative(alert.rule_kind, alert.site, alert.source, self._devices, self._meters)

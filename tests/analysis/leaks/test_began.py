@@ -55,7 +55,10 @@ def test_a_message_says_since_when_the_water_has_flowed(registry: Registry) -> N
         )  # fmt: skip
         session.add(alert)
         session.flush()
-        assert gather(session, alert, "firing").since == NOON - 19 * HOUR
+        facts = gather(session, alert, "firing")
+        assert facts.since == NOON - 19 * HOUR
+        alert.source = "quarter"
+        assert gather(session, alert, "firing").source_zh == "全小区"
 
 
 def test_flow_without_rest_keeps_its_beginning_while_the_window_moves(series: DuckDbStore) -> None:
