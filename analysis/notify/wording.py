@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from analysis.notify.facts import Facts, Language
+from analysis.standard_rows import PROJECT_DEFAULT
 
 MOST_IN_FULL: Final = 4
 """Alerts told in full in one message, the rest are counted: chat services take some 2,000 bytes."""
@@ -115,25 +116,38 @@ def _lasted(since: datetime, until: datetime, language: Language) -> str:
 
 
 def _noise_window(one: Facts, language: Language) -> str:
-    minutes = int(one.detail.get("window_s", 600)) // 60
     told = one.worst if one.event == "resolved" else one.value
     if told is None or one.limit is None:
         return "等效声级超过限值" if language == "zh" else "The level is above the limit"
     excess = told - one.limit
     night = one.detail.get("period") == "night"
+    span = _window_words(int(one.detail.get("window_s", 600)), language)
     if language == "zh":
         most = "最高的" if one.event == "resolved" else ""
-        period = "夜间" if night else "昼间"
+        period = one.detail.get("quiet_zh") or ("夜间" if night else "昼间")
         return (
-            f"{most}{minutes} 分钟等效声级 {told:.1f} dB(A),"
-            f"超过{period}限值 {one.limit:.0f} dB(A) {excess:.1f} dB({one.detail.get('standard', '')})"
+            f"{most}{span}等效声级 {told:.1f} dB(A),"
+            f"超过{period}限值 {one.limit:.0f} dB(A) {excess:.1f} dB({_standard(one, language)})"
         )
+    period = one.detail.get("quiet_en") or ("night" if night else "day")
     most = "Highest level" if one.event == "resolved" else "Level"
-    period = "night" if night else "day"
     return (
-        f"{most} over {minutes} minutes: {told:.1f} dB(A), {excess:.1f} dB above the {period} limit of "
-        f"{one.limit:.0f} dB(A) ({one.detail.get('standard', '')})"
+        f"{most} over {span}: {told:.1f} dB(A), {excess:.1f} dB above the {period} limit of "
+        f"{one.limit:.0f} dB(A) ({_standard(one, language)})"
     )
+
+
+def _window_words(window_s: int, language: Language) -> str:
+    minutes, rest = divmod(window_s, 60)
+    if language == "zh":
+        return f"{minutes} 分钟" if not rest else f"{window_s} 秒"
+    return f"{minutes} minutes" if not rest else f"{window_s} seconds"
+
+
+def _standard(one: Facts, language: Language) -> str:
+    """Return what the limit rests on; this project's own number is never passed off as a standard's."""
+    name = str(one.detail.get("standard", ""))
+    return "项目默认值" if name == PROJECT_DEFAULT and language == "zh" else name
 
 
 def _water_continuous(one: Facts, language: Language) -> str:

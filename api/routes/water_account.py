@@ -22,6 +22,7 @@ from analysis.water.account import (
     peers,
     quarter,
     surcharge_of,
+    tariff_of,
 )
 from analysis.water.forecast import Forecast
 from analysis.water.leakage import SupplierYear, leakage_rate
@@ -227,7 +228,7 @@ def get_water_account(request: Request, context: Context, site: SiteName) -> Qua
         year_first=account.year.first, year_last=account.year.last, used_m3=account.used_m3,
         known_share=account.known_share, plan_m3=account.plan_m3, over_plan=_over_plan(account.over_plan),
         forecast=_forecast(account.forecast), passes_plan=account.passes_plan, expected=_over_plan(account.expected),
-        surcharge_row=row_out(surcharge_of(settings)), currency="CNY",
+        surcharge_row=row_out(surcharge_of(settings)), currency=tariff_of(settings).currency,
     )  # fmt: skip
 
 

@@ -40,6 +40,17 @@ def test_noise_in_english() -> None:
         assert told in message.body
 
 
+def test_a_quiet_period_is_named_and_its_number_is_no_standards() -> None:
+    quiet = {"quiet_zh": "午休", "quiet_en": "midday rest", "standard": "project default", "window_s": 30}
+    noise = replace(NOISE, limit=50.0, detail={"period": "day", **quiet})
+    assert "30 秒等效声级 58.3 dB(A),超过午休限值 50 dB(A) 8.3 dB(项目默认值)" in compose([noise], "zh").body
+    told = compose([noise], "en").body
+    assert (
+        "over 30 seconds: 58.3 dB(A), 8.3 dB above the midday rest limit of 50 dB(A) (project default)"
+        in told
+    )
+
+
 def test_a_type_approved_instrument_is_not_called_indicative() -> None:
     for language, told in zip(("zh", "en"), INDICATIVE, strict=True):
         assert told not in compose([replace(NOISE, indicative=False)], language).body  # type: ignore[arg-type]
