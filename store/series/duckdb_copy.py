@@ -18,8 +18,9 @@ from store.series.duckdb_schema import STATEMENTS
 Progress = Callable[[float], None]
 """Takes the share (0 to 1) of the work that is done; what it raises ends the work."""
 
-_LARGE: Final = {"noise_second": ("t_s", 86_400), "noise_minute": ("t_s", 10 * 86_400)}
-"""Tables that are copied piece by piece, so that there is progress: time column and length of a piece."""
+_LARGE: Final = {"noise_second": "t_s", "noise_minute": "t_s"}
+"""Tables that are copied piece by piece, so that there is progress, with their time columns."""
+_ROWS_AT_LEAST: Final = 1_500_000
 
 
 def copy_to(file: DuckDbFile, path: Path, progress: Progress) -> dict[str, int]:
@@ -62,10 +63,19 @@ def _copy(connection: Connection, store: str, progress: Progress) -> dict[str, i
 
 
 def _pieces(connection: Connection, store: str, name: str) -> Iterator[str]:
+    """Return conditions that part a table, each of whole days and, but for the last, at least so many rows."""
     if name not in _LARGE:
         yield ""
         return
-    time, length = _LARGE[name]
-    found = connection.rows(f"SELECT DISTINCT {time} // {length} AS piece FROM {store}.{name} ORDER BY piece")
-    for (piece,) in found:
-        yield f" WHERE {time} >= {piece * length} AND {time} < {(piece + 1) * length}"
+    time = _LARGE[name]
+    first, rows = -(2**62), 0
+    days = connection.rows(
+        f"SELECT {time} // 86400 AS day, count(*) FROM {store}.{name} GROUP BY day ORDER BY day"
+    )
+    for day, count in days[:-1]:
+        rows += count
+        if rows >= _ROWS_AT_LEAST:
+            after = (day + 1) * 86_400
+            yield f" WHERE {time} >= {first} AND {time} < {after}"
+            first, rows = after, 0
+    yield f" WHERE {time} >= {first}"

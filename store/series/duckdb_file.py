@@ -148,9 +148,13 @@ class DuckDbFile:
             raise StoreUnavailable(f"the store {self.path} is being copied already")
         try:
             with self._lend() as inner:
-                ((name,),) = inner.execute("SELECT current_database()").fetchall()
+                ((name, threads),) = inner.execute(
+                    "SELECT current_database(), current_setting('threads')"
+                ).fetchall()
                 inner.execute(f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS beside")
                 try:
+                    # Several threads fill blocks of their own, and the file would be twice as large.
+                    inner.execute("SET threads = 1")
                     inner.execute("USE beside")
                     inner.execute("BEGIN TRANSACTION")
                     yield Connection(inner), f'"{name}"'
@@ -160,6 +164,7 @@ class DuckDbFile:
                     raise
                 finally:
                     with suppress(duckdb.Error):  # of an error the first one is on its way up
+                        inner.execute(f"SET threads = {threads}")
                         inner.execute(f'USE "{name}"')
                         inner.execute("DETACH beside")
         finally:
