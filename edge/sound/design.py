@@ -116,7 +116,7 @@ def _power(sections: FloatArray, f_hz: FloatArray, rate_hz: float) -> FloatArray
 
 def _fit_ratio(x: FloatArray, target: FloatArray, tolerance: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return Chebyshev coefficients of N and D with N(x)/D(x) ~ target, minimax in (relative error / tolerance)."""
-    basis = chebyshev.chebvander(x, _DEGREE)
+    basis: FloatArray = np.asarray(chebyshev.chebvander(x, _DEGREE), dtype=np.float64)
     scaled = basis / target[:, None]
     numerator, denominator = np.zeros(_DEGREE + 1), np.eye(_DEGREE + 1)[0]
     numerator[0] = np.exp(np.log(target).mean())

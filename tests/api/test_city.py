@@ -95,8 +95,7 @@ def inside(point: tuple[float, float], ring: list[list[float]]) -> bool:
     """Whether a point lies left of every edge of a convex ring that runs anticlockwise and is closed."""
     assert ring[0] == ring[-1]
     return all(
-        (b[0] - a[0]) * (point[1] - a[1]) - (b[1] - a[1]) * (point[0] - a[0]) > 0
-        for a, b in pairwise(ring)
+        (b[0] - a[0]) * (point[1] - a[1]) - (b[1] - a[1]) * (point[0] - a[0]) > 0 for a, b in pairwise(ring)
     )
 
 
