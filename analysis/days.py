@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from analysis.energy import lden, ldn
 from analysis.exclusions import Span, cut_hours
-from analysis.levels import PeriodStats, UncountedHour, period_stats
+from analysis.levels import PeriodStats, UncountedHour, counted_level, period_stats
 from analysis.limits import LimitPeriod, period_limit
 from analysis.standards import LimitRow
 from analysis.validity import Validity
@@ -150,9 +150,9 @@ class _Judge:
     def _eu_level(self, day: date, from_h: int, to_h: int, hours: int) -> float | None:
         start = _at(self.clock, day, from_h)
         end = _at(self.clock, day + _DAY, to_h - 24) if to_h > 24 else _at(self.clock, day, to_h)
-        stats = period_stats(self.hours, start, end, self.validity.hour_share)
+        level_db, counted = counted_level(self.hours, start, end, self.validity.hour_share)
         over = self.now is None or self.now >= end
-        return stats.laeq_db if over and stats.hours_counted >= hours * self.validity.night_share else None
+        return level_db if over and counted >= hours * self.validity.night_share else None
 
     def _incomplete(self, stats: PeriodStats, end: datetime, share: float) -> IncompleteReason:
         if self.now is not None and self.now < end:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -78,11 +77,20 @@ def period_stats(
     )  # fmt: skip
 
 
+def counted_level(
+    rows: Mapping[datetime, NoiseHour], start: datetime, end: datetime, least_share: float
+) -> tuple[float | None, int]:
+    """Return the energy mean over the hours of a period that count, and how many these are."""
+    counted = [rows[t] for t in hours_between(start, end) if not why_not(rows.get(t), least_share)]
+    return energy_mean(_levels(counted), [row.valid_s for row in counted]), len(counted)
+
+
 def merge_histograms(rows: Iterable[NoiseHour]) -> tuple[list[int], list[int]]:
     """Add the LAF histograms of hours; percentiles are taken from the sum, never averaged."""
-    total: Counter[int] = Counter()
+    total: dict[int, int] = {}
     for row in rows:
-        total.update(dict(zip(row.laf_bins, row.laf_counts, strict=True)))
+        for one, count in zip(row.laf_bins, row.laf_counts, strict=True):
+            total[one] = total.get(one, 0) + count
     bins = sorted(total)
     return bins, [total[one] for one in bins]
 
