@@ -46,6 +46,7 @@ from api.routes import (
     records,
     reports,
     rules,
+    second_factor,
     session,
     sites,
     tokens,
@@ -67,7 +68,7 @@ _PREFIX: Final = "/api/v1"
 _VERSIONED: Final = (
     judging, noise_day, exclusions, checks, water_account, presets,
     dossiers, dossier_registers, dossier_files, dossier_surveys,
-    session, contacts, tokens, sites, city, provisioning, noise, patterns, water, exports,
+    session, second_factor, contacts, tokens, sites, city, provisioning, noise, patterns, water, exports,
     alerts, handling, rules, live, records, reports, users,
 )  # fmt: skip
 _DESCRIPTION: Final = f"""

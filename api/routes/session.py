@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from datetime import datetime
 from typing import Annotated, Literal
 
 import structlog
@@ -18,6 +19,7 @@ from api.problems import ApiProblem, documented, invalid
 from api.schemas import Out
 from api.throttle import LoginThrottle
 from api.version import VERSION
+from store.registry import second_factor
 from store.registry.models import User
 from store.registry.users import (
     PASSWORD_MOST,
@@ -46,6 +48,10 @@ class LoginIn(BaseModel):
 
     name: str = Field(min_length=1, max_length=64, examples=["li.wei"])
     password: str = Field(min_length=1, max_length=PASSWORD_MOST)
+    code: str | None = Field(
+        default=None, max_length=20, examples=[None],
+        description="One-time password, or a recovery code, of those who use them.",
+    )  # fmt: skip
 
 
 class ClockOut(Out):
@@ -91,16 +97,17 @@ class LanguageIn(BaseModel):
 def login(request: Request, response: Response, context: Context, given: Annotated[LoginIn, Body()]) -> MeOut:
     """Open a session: the answer sets its cookie. Failed logins of one account make the next ones wait."""
     address = request.client.host if request.client else "?"
-    _throttle(request, given.name, address)
+    demand_patience(request, given.name, address)
     with context.registry.reader() as session:
         user = verify(session, given.name, given.password)
         rehash = user is not None and outdated_hash(user)
     if user is None:
         log.info("login refused", user=given.name, address=address)
         raise ApiProblem(401, "wrong_password", "name or password is wrong")
-    _throttle_of(request).succeeded(given.name, address)
-    new_hash = hash_password(given.password) if rehash else None
     now = context.wall.now()
+    _demand_code(context, user.id, given.code, now)
+    throttle_of(request).succeeded(given.name, address)
+    new_hash = hash_password(given.password) if rehash else None
     with context.registry.session() as session:
         row = session.get_one(User, user.id)
         if new_hash:
@@ -149,12 +156,12 @@ def change_password(
 ) -> MeOut:
     """Change the password. All sessions of the user end; the answer opens a new one for this browser."""
     address = request.client.host if request.client else "?"
-    _throttle(request, who.name, address)
+    demand_patience(request, who.name, address)
     with context.registry.reader() as session:
         old_hash = session.get_one(User, who.user_id).password_hash
     if not password_fits(old_hash, given.present):
         raise invalid("body.present", "the present password is wrong")
-    _throttle_of(request).succeeded(who.name, address)
+    throttle_of(request).succeeded(who.name, address)
     try:
         demand_password(given.new, who.name)
     except WeakPassword as error:
@@ -195,14 +202,26 @@ def clock_out(context: ApiContext) -> ClockOut:
     return ClockOut(now=now, speed=context.clock.speed)
 
 
-def _throttle_of(request: Request) -> LoginThrottle:
+def _demand_code(context: ApiContext, user_id: int, code: str | None, now: datetime) -> None:
+    """Refuse a login whose one-time password is missing or wrong; a wrong one counts as a failed try."""
+    with context.registry.session() as session:
+        judgement = second_factor.judge(session, user_id, code, now)
+    if judgement == "missing":
+        raise ApiProblem(401, "code_required", "this account needs a one-time password too: send it as code")
+    if judgement == "wrong":
+        raise ApiProblem(401, "wrong_code", "the one-time password is wrong, or was used already")
+
+
+def throttle_of(request: Request) -> LoginThrottle:
+    """Return the memory of failed tries."""
     throttle = request.app.state.throttle
     assert isinstance(throttle, LoginThrottle)
     return throttle
 
 
-def _throttle(request: Request, name: str, address: str) -> None:
-    wait_s = _throttle_of(request).begin(name, address, time.monotonic())
+def demand_patience(request: Request, name: str, address: str) -> None:
+    """Refuse a try with a password that comes too soon after failed ones, and count it as failed until it succeeds."""
+    wait_s = throttle_of(request).begin(name, address, time.monotonic())
     if wait_s > 0:
         raise ApiProblem(
             429, "too_many_attempts", f"too many failed logins; try again in {wait_s:.0f} seconds",

@@ -178,6 +178,21 @@ class LoginSession(Base):
     user: Mapped[User] = relationship()
 
 
+class SecondFactor(Base):
+    """A person's one-time passwords (TOTP); they count from ``confirmed_at`` on."""
+
+    __tablename__ = "second_factors"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    secret: Mapped[str] = mapped_column(String(64))
+    """The secret itself, in base 32: unlike a password it is needed in the clear to check a code."""
+    confirmed_at: Mapped[datetime | None]
+    last_step: Mapped[int] = mapped_column(default=0)
+    """Time step of the last code that was taken."""
+    recovery: Mapped[list[Any]] = mapped_column(default=list)
+    """SHA-256 of the recovery codes that are left."""
+
+
 class ApiToken(Base):
     """A program's token; it acts as its user, as far as its scopes go. Kept as its SHA-256 only."""
 
