@@ -88,6 +88,7 @@ def test_a_full_queue_stops_reading_and_loses_nothing(bench):
         client.publish(TOPIC, b"%04d" % n)
     wait_for(lambda: source.waiting >= 50)
     assert source.waiting <= 51
+    assert source._live.client.holds_bytes, "paho reads through our buffer, where the rest waits"
     got = set()
     while len(got) < 1_000:
         (one,) = take(source, 1)
