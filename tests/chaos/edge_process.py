@@ -43,6 +43,7 @@ class Journal:
             def telling(one):
                 entry = tell(one)
                 events.append(entry.seq)
+                self.write("tells", entry.seq)
                 return entry
 
             self.write("begin", [[one.seq, one.kind, one.t_ms] for one in add], sorted(remove))

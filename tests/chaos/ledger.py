@@ -15,6 +15,8 @@ from store.series.interface import SeriesStore
 _LONG_AGO, _FAR_AHEAD = datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 Told = tuple[str, int, int, int]
 """Kind, count, first and last ``seq`` of a drop, as its event tells it."""
+_Begun = tuple[dict[int, tuple[str, int]], list[int], list[int]]
+"""What a commit adds and removes, and the events in it that tell its drops."""
 
 
 @dataclass
@@ -50,7 +52,7 @@ class Promised:
 def read_journal(path: Path) -> Promised:
     """Replay a journal."""
     promised = Promised()
-    begun: tuple[dict[int, tuple[str, int]], list[int]] | None = None
+    begun: _Begun | None = None
     for line in path.read_text().splitlines() if path.exists() else ():
         try:
             row = json.loads(line)
@@ -58,11 +60,13 @@ def read_journal(path: Path) -> Promised:
             continue
         if row[0] == "begin":
             _doubt(promised, begun)
-            begun = ({seq: (kind, t_ms) for seq, kind, t_ms in row[1]}, row[2])
+            begun = ({seq: (kind, t_ms) for seq, kind, t_ms in row[1]}, row[2], [])
+        elif row[0] == "tells" and begun is not None:
+            begun[2].append(row[1])
         elif row[0] == "undone":
             begun = None
         elif row[0] == "end" and begun is not None:
-            _apply(promised, *begun, row[1])
+            _apply(promised, begun[0], begun[1], row[1])
             begun = None
         elif row[0] == "damaged":
             _doubt(promised, begun)
@@ -75,10 +79,10 @@ def read_journal(path: Path) -> Promised:
     return promised
 
 
-def _doubt(promised: Promised, begun: tuple[dict[int, tuple[str, int]], list[int]] | None) -> None:
+def _doubt(promised: Promised, begun: _Begun | None) -> None:
     if begun is not None:
         promised.cut_short += 1
-        promised.doubtful |= set(begun[0]) | set(begun[1])
+        promised.doubtful |= set(begun[0]) | set(begun[1]) | set(begun[2])
 
 
 def _apply(

@@ -61,6 +61,15 @@ def test_an_event_that_was_pushed_out_in_its_turn_is_told_by_the_one_that_says_s
     assert (verdict.dropped_told, verdict.drops_exact, verdict.faults) == (3, 2, [])
 
 
+def test_an_event_in_a_commit_that_was_cut_short_may_be_there_and_be_pushed_out(tmp_path):
+    cut_short = [BEGIN, ["tells", 77]]
+    drop = ["begin", [], []], ["end", [["event", 1, 77, 77, 78]]]
+    verdict = judged(tmp_path, [*cut_short, *drop], stored=[], told=[("event", 1, 77, 77)])
+    assert (verdict.drops_unsure, verdict.faults) == (1, [])
+    verdict = judged(tmp_path, [BEGIN, *drop], stored=[], told=[("event", 1, 77, 77)])
+    assert verdict.faults == ["1 event 77..77 are told as dropped, it was 0"]
+
+
 def test_what_was_removed_may_be_there_again_when_the_log_that_said_so_is_gone(tmp_path):
     removed = [BEGIN, ["end", []], ["begin", [], list(range(10))], ["end", []]]
     drop = ["begin", [], []], ["end", [[*DROP, 77]]]
