@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -44,23 +44,43 @@ class Hj212Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         return tuple(Station(site, device, mn) for site, device, mn in split)
 
 
-class HomeAssistantConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A broker that Home Assistant listens to. Empty ``sites`` are all."""
+_Levels = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", max_length=100)]
+"""A topic of Home Assistant's broker: levels of letters, digits, ``-`` and ``_``, as node ids are made of them."""
 
-    url: Annotated[str, Meta(pattern="^mqtts?://")]
+
+class HomeAssistantConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A broker that Home Assistant listens to. Empty ``sites`` are all; ``retain`` is of states."""
+
+    host: Annotated[str, Meta(min_length=1)]
+    port: Annotated[int, Meta(ge=1, le=65535)] | None = None
     username: str | None = None
     password: str | None = None
-    discovery_prefix: str = "homeassistant"
+    tls: bool = False
+    ca_file: str | None = None
+    discovery_prefix: _Levels = "homeassistant"
+    base_topic: _Levels = "quietwater"
     sites: tuple[str, ...] = ()
-    language: Annotated[str, Meta(pattern="^(zh|en)$")] = "zh"
-    every_s: Annotated[float, Meta(ge=0.1)] = 10.0
+    language: Literal["zh", "en"] = "zh"
+    interval_s: Annotated[float, Meta(ge=1, le=3600)] = 10.0
+    retain: bool = False
+
+    def __post_init__(self) -> None:
+        if self.password is not None and self.username is None:
+            raise ValueError("a password needs a username")
+        if self.ca_file is not None and not self.tls:
+            raise ValueError("ca_file is of use with tls = true only")
+
+    @property
+    def broker_port(self) -> int:
+        """The port: 8883 with TLS and 1883 without, unless one is given."""
+        return self.port or (8883 if self.tls else 1883)
 
 
 class Uplinks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All of them. ``hj212`` is by a name of one's own: the city's platform, and the province's."""
 
     hj212: dict[Annotated[str, Meta(pattern="^[a-z0-9-]{1,32}$")], Hj212Config] = {}
-    home_assistant: HomeAssistantConfig | None = None
+    home_assistant: dict[Annotated[str, Meta(pattern="^[a-z0-9-]{1,32}$")], HomeAssistantConfig] = {}
 
 
 def read_uplinks(folder: Path) -> Uplinks:

@@ -1,0 +1,1 @@
+"""Sites, noise devices and water meters as entities of Home Assistant, by its MQTT discovery."""
