@@ -121,21 +121,19 @@ class HomeAssistantUplink:
     def _loop(self) -> None:
         epoch, next_at_s = 0, float("-inf")
         while not self._stop.wait(_LOOK_S):
-            now_s, anew = time.monotonic(), self.link.epoch != epoch
-            if not self.link.connected or not (anew or now_s >= next_at_s):
+            now_s, newest = time.monotonic(), self.link.epoch
+            if not self.link.connected or (newest == epoch and now_s < next_at_s):
                 continue
-            epoch, next_at_s = self.link.epoch, now_s + self._config.interval_s
+            anew, epoch, next_at_s = newest != epoch, newest, now_s + self._config.interval_s
             try:
                 self._tell(anew)
                 self._failing = False
             except Exception as error:  # a store that is away now answers in the next round
-                epoch = -1
                 if not self._failing:
                     log.warning(
                         "states for Home Assistant cannot be made now", uplink=self._name, cause=str(error)
                     )
                 self._failing = True
-                self._stop.wait(1.0)
 
     def _tell(self, anew: bool) -> None:
         """Hand over configs that are new, gone or changed, then the states."""

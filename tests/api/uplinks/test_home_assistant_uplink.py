@@ -11,16 +11,19 @@ from typing import Any
 
 import paho.mqtt.client as mqtt
 import pytest
+import structlog
 from paho.mqtt.enums import CallbackAPIVersion
 
 from api.uplinks.config import HomeAssistantConfig
 from api.uplinks.home_assistant.service import HomeAssistantUplink
+from app.uplinks import uplinks
 from store.registry.database import Registry
 from store.registry.models import Device
 from store.series.interface import SeriesStore
 from tests.api import seeding
 from tests.api.conftest import SetClock
 from tests.broker import mosquitto, wait_for
+from tests.certificates import authority, server_certificate
 from tests.proxy import Proxy
 
 SITE = seeding.OWN_SITE
@@ -152,3 +155,42 @@ def test_a_broker_that_is_away_costs_nothing_and_is_found_when_it_comes(
         wait_for(lambda: late.last(f"quietwater/{SITE}/noise/dong-men/state"), what="a retained state")
     finally:
         late.close()
+
+
+def test_a_broker_of_a_strange_authority_is_told_nothing(
+    program: Callable[[str], str],
+    free_port: Callable[[], int],
+    series: SeriesStore,
+    registry: Registry,
+    tmp_path: Path,
+) -> None:
+    ours, strange = authority(tmp_path / "ours"), authority(tmp_path / "strange")
+    cert, key = server_certificate(ours, tmp_path / "server")
+    plain, secure = free_port(), free_port()
+    lines = (
+        f"listener {secure} 127.0.0.1", "allow_anonymous true", f"certfile {cert}", f"keyfile {key}",
+    )  # fmt: skip
+    with (
+        mosquitto(program("mosquitto"), tmp_path / "ha", plain, *lines),
+        structlog.testing.capture_logs() as logs,
+    ):
+        home = Home(plain)
+        try:
+            with uplink(secure, series, registry, tls=True, ca_file=str(strange.cert_file)) as part:
+                wait_for(lambda: any("CERTIFICATE_VERIFY_FAILED" in str(one.get("cause")) for one in logs))
+                assert part.numbers()["published_total"] == 0.0
+            assert not home.configs()
+            with uplink(secure, series, registry, tls=True, ca_file=str(ours.cert_file)):
+                wait_for(lambda: home.last(LAEQ), what="discovery over TLS")
+        finally:
+            home.close()
+
+
+def test_each_table_is_a_part_of_the_server_with_its_numbers(
+    series: SeriesStore, registry: Registry, tmp_path: Path
+) -> None:
+    (tmp_path / "uplinks.toml").write_text('[home_assistant.at-home]\nhost = "localhost"\n')
+    [(name, part)] = uplinks(tmp_path, series, registry, SetClock())
+    assert name == "home_assistant_at_home"
+    assert set(part.numbers()) == {"waiting", "published_total", "dropped_total", "connected"}
+    part.stop()
