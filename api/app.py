@@ -100,7 +100,7 @@ def create_app(context: ApiContext) -> FastAPI:
     app.state.sites = TimedCache(1.0)
     app.state.standings = TimedCache(60.0, most=50)
     app.state.days = TimedCache(20.0, most=200)
-    app.state.trends = TimedCache(30.0)
+    app.state.trends = TimedCache(120.0)  # its steps are ten minutes long
     app.state.water = TimedCache(10.0)
     app.state.dossiers = TimedCache(60.0, most=100)
     app.state.reports = report_desk(context)

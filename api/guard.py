@@ -22,7 +22,7 @@ CSRF_HEADER: Final = "X-CSRF-Token"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def context_of(request: Request) -> ApiContext:
+async def context_of(request: Request) -> ApiContext:  # async: it needs no thread
     """Return what the application was made with."""
     context = request.app.state.context
     assert isinstance(context, ApiContext)
@@ -82,7 +82,7 @@ def _sites_named(request: Request) -> list[str | None]:
     return [site for site in named if site is not None] or [None]
 
 
-def _known(who: Annotated[Identity | None, Depends(guard)]) -> Identity:
+async def _known(who: Annotated[Identity | None, Depends(guard)]) -> Identity:
     if who is None:
         raise refuse("login_required")
     return who

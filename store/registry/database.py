@@ -20,6 +20,8 @@ from store.registry import handling as _handling  # noqa: F401 - as above
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _READ_ONLY = "quietwater_read_only"
+_FILE_POOL = 40
+_SERVER_POOL = 10
 
 
 class RegistryUnavailable(Exception):
@@ -90,7 +92,10 @@ def migrate(connection: Connection) -> None:
 
 
 def _engine(url: str) -> Engine:
-    engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    sqlite = url.startswith("sqlite")
+    # A file takes as many connections as there are requests at once: one past the pool would be made, with its
+    # pragmas, and closed again for each request.
+    engine = create_engine(url, pool_pre_ping=not sqlite, pool_size=_FILE_POOL if sqlite else _SERVER_POOL)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _sqlite_pragmas)
         event.listen(engine, "begin", _sqlite_begin)

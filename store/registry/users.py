@@ -19,7 +19,7 @@ from typing import Final, Literal, cast, get_args
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import delete, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from store.registry.models import LoginSession, Site, User, UserSite
 
@@ -219,7 +219,9 @@ def open_session(session: Session, user: User, now: datetime) -> OpenedSession:
 
 def find_session(session: Session, token: str, now: datetime) -> LoginSession | None:
     """Return the session of a token unless it is over or its user disabled."""
-    row = session.get(LoginSession, _digest(token))
+    # One statement: this is asked at every request.
+    whole = joinedload(LoginSession.user).joinedload(User.sites)
+    row = session.get(LoginSession, _digest(token), options=[whole])
     if row is None or row.expires_at <= now or row.user.disabled:
         return None
     return row
