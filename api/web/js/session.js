@@ -42,8 +42,8 @@ export async function loadUser() {
 }
 
 /** Log in. */
-export async function login(name, password) {
-  return take(await send("POST", "/login", { name, password }));
+export async function login(name, password, code = "") {
+  return take(await send("POST", "/login", { name, password, ...(code && { code }) }));
 }
 
 /** Log out, at the server too where it answers. */

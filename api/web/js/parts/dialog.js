@@ -21,7 +21,7 @@ export function openDialog(title, content) {
 }
 
 /**
- * A form. A field: {key, label, type: text | area | date | datetime-local | number | select | checks | check, value, options: [[value, label]], required,
+ * A form. A field: {key, label, type: text | password | area | date | datetime-local | number | select | checks | check, value, options: [[value, label]], required,
  * hint, min, max, step}. `more` is given a function that reads the values as they are and makes what stands below the
  * fields. `submit` gets the values; what it throws is shown in words.
  */
@@ -67,8 +67,8 @@ function text(one, id, hint) {
   const numeric = one.type === "number";
   if (one.type === "area") return h("textarea", { id, name: one.key, rows: 3, maxlength: one.maxlength ?? 1000, required: one.required }, one.value ?? "");
   return h("input", {
-    id, name: one.key, type: numeric ? "number" : ["date", "datetime-local"].includes(one.type) ? one.type : "text", value: one.value ?? "", required: one.required, min: one.min, max: one.max,
-    step: numeric ? (one.step ?? "any") : null, maxlength: one.maxlength ?? 200, autocomplete: "off", pattern: one.pattern,
+    id, name: one.key, type: numeric ? "number" : ["date", "datetime-local", "password"].includes(one.type) ? one.type : "text", value: one.value ?? "", required: one.required, min: one.min, max: one.max,
+    step: numeric ? (one.step ?? "any") : null, maxlength: one.maxlength ?? 200, autocomplete: one.type === "password" ? "current-password" : "off", pattern: one.pattern,
     "aria-describedby": hint ? `${id}-hint` : null,
   });
 }

@@ -4,6 +4,7 @@ import { send } from "../api.js";
 import { h, setText } from "../dom.js";
 import { t } from "../i18n.js";
 import { contacts, notifyPrefs } from "../parts/contacts.js";
+import { secondFactor } from "../parts/secondFactor.js";
 import { toast } from "../parts/states.js";
 import { tokens } from "../parts/tokens.js";
 import { take, user } from "../session.js";
@@ -21,6 +22,7 @@ export function account({ signal }) {
       user().role !== "viewer" && h("section", {}, h("h2", {}, t("contacts.title")), h("p", { class: "lead" }, t("contacts.lead")), contacts(signal),
         h("h2", {}, t("notify.title")), notifyPrefs(signal)),
       h("section", {}, h("h2", {}, t("tokens.title")), h("p", { class: "lead" }, t("tokens.lead")), tokens(signal)),
+      h("section", {}, h("h2", {}, t("factor.title")), h("p", { class: "lead" }, t("factor.lead")), secondFactor(signal)),
       passwordForm()),
   };
 }

@@ -10,18 +10,22 @@ export function login({ note, done, language }) {
   const told = h("p", { class: "form-error", role: "alert", data: { testid: "login-error" } });
   const name = field("name", "username", "text");
   const password = field("password", "current-password", "password");
+  const code = field("code", "one-time-code", "text");
+  code.input.required = false;
+  code.row.hidden = true;
   const button = h("button", { class: "button button-main", type: "submit" }, t("login.login"));
   const submit = async (event) => {
     event.preventDefault();
     setText(told, "");
     button.disabled = true;
     try {
-      await logIn(name.input.value.trim(), password.input.value);
+      await logIn(name.input.value.trim(), password.input.value, code.input.value.trim());
       done();
     } catch (error) {
       setText(told, error.message);
       button.disabled = false;
-      password.input.select();
+      code.row.hidden &&= error.code !== "code_required";
+      (code.row.hidden ? password : code).input.select();
     }
   };
   document.title = `${t("login.login")} · ${t("app.name")}`;
@@ -36,7 +40,7 @@ export function login({ note, done, language }) {
       h("h1", {}, t("app.name")),
       h("p", { class: "login-more" }, t("login.what")),
       note && h("p", { class: "note", role: "status" }, note),
-      h("form", { data: { testid: "login-form" }, on: { submit } }, name.row, password.row, told, button),
+      h("form", { data: { testid: "login-form" }, on: { submit } }, name.row, password.row, code.row, told, button),
     ),
   );
 }
