@@ -1,1 +1,1 @@
-"""Ways out: to the bureau's platform (HJ 212), to SensorThings clients, to Home Assistant."""
+"""Ways out: to the bureau's platform (HJ 212) and to Home Assistant."""
