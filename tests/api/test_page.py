@@ -69,6 +69,9 @@ def test_every_view_fits_speaks_and_is_accessible(
         page.wait_for_selector("[data-testid=login-form]")
         look(visitor, "login", language, width)
         visitor.log_in("admin")
+        page.locator(
+            "[data-testid=site-card]"
+        ).first.scroll_into_view_if_needed()  # below the alerts on a phone
         expect(page.locator("[data-testid=live-level][data-t]").first).to_be_visible()
         for name, address in VIEWS.items():
             visitor.go(address)
