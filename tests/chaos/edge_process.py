@@ -22,6 +22,7 @@ from contract.messages import DeviceStatus, NoiseSecond, Stored, WaterReading
 from edge.courier import Courier
 from edge.link import Broker, Link
 from edge.outbox import Outbox
+from edge.outbox_file import OutboxFile
 from edge.schedule import Schedule
 
 
@@ -34,10 +35,11 @@ class Journal:
     def write(self, *row: object) -> None:
         self._file.write(json.dumps(row) + "\n")
 
-    def watch(self, outbox: Outbox) -> None:
-        apply = outbox._file.apply
+    def watch(self) -> None:
+        """Watch every commit from now on: an outbox that finds its file damaged makes one while it opens."""
+        apply = OutboxFile.apply
 
-        def journaled(add, remove, *, tell, **more):
+        def journaled(file, add, remove, *, tell, **more):
             events: list[int] = []
 
             def telling(one):
@@ -48,7 +50,7 @@ class Journal:
 
             self.write("begin", [[one.seq, one.kind, one.t_ms] for one in add], sorted(remove))
             try:
-                dropped = apply(add, remove, tell=telling, **more)
+                dropped = apply(file, add, remove, tell=telling, **more)
             except sqlite3.Error:
                 self.write("undone")
                 raise
@@ -56,7 +58,7 @@ class Journal:
             self.write("end", [[d.kind, d.count, d.first_seq, d.last_seq, seq] for d, seq in told])
             return dropped
 
-        outbox._file.apply = journaled  # type: ignore[method-assign]
+        OutboxFile.apply = journaled  # type: ignore[method-assign]
 
 
 class Answers:
@@ -82,8 +84,8 @@ def main() -> None:
     parser.add_argument("--max-kb", type=int, default=4096)
     options = parser.parse_args()
     clock = SystemClock()
+    Journal(options.journal).watch()
     outbox = Outbox(options.outbox, now=clock.now(), max_bytes=options.max_kb << 10, memory_limit=5_000)
-    Journal(options.journal).watch(outbox)
     answers = Answers()
     link = Link(
         Broker(options.url, options.user or None, os.environ["EDGE_PASSWORD"] or None), options.site, options.device,
