@@ -194,6 +194,12 @@ def test_an_officer_finds_the_loud_quarter_on_the_map(
         judged = {"zh": "昼夜时段", "en": "days and nights"}[language]
         words = {"zh": "尚无评价 2", "en": "Nothing judged 2"}[language]
         expect(page.locator(".map-legend")).to_contain_text(words)
+        page.click("[data-testid=view-table]")
+        standing = {"zh": "全部达标", "en": "Always within limits"}[language]
+        row = page.locator(f"[data-testid=site-row][data-site={seeding.OWN_SITE}]")
+        expect(row.locator("[data-testid=site-state]")).to_have_text(standing)
+        expect(row.locator(".of-period")).to_contain_text(judged)
+        page.click("[data-testid=view-map]")
         page.select_option("[data-testid=pick-district]", "海淀区")
         expect(page.locator(".map-number")).to_have_count(1)
         page.locator(".map").scroll_into_view_if_needed()

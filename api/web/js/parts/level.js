@@ -15,10 +15,10 @@ export function stateMark(state) {
   const words = h("span");
   const node = h("span", { class: "state", data: { testid: "site-state" } },
     s("svg", { class: "state-shape", viewBox: "0 0 10 10", "aria-hidden": "true" }, shape), words);
-  const set = (value) => {
+  const set = (value, told = t(`state.${value}`)) => {
     setAttr(node, "data-state", value);
     setAttr(shape, "d", SHAPES[value] ?? "M1 4h8v2H1z");
-    setText(words, t(`state.${value}`));
+    setText(words, told);
   };
   set(state);
   return { node, set };

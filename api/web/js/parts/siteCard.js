@@ -28,7 +28,7 @@ export function siteCard(site, signal, view) {
 
   const take = (now) => {
     card.site = now;
-    mark.set(now.state);
+    mark.set(now.shown, now.words);
     setText(number, level(now.worst?.laeq_db));
     setText(against, againstWords(now));
     setText(where, now.worst ? t("site.window", { minutes: Math.max(1, Math.round(now.window_s / 60)), device: label(now.worst.label) }) : t("site.no_level"));

@@ -29,7 +29,7 @@ export function siteMap({ signal, words }) {
       const [library, on] = await Promise.all([leaflet(), get("/city/map", {}, signal)]);
       if (signal.aborted || drawn) return;
       ground.replaceChildren();
-      drawn = draw(library, ground, on, words);
+      drawn = draw(library, ground, on);
       drawn.sites(latest);
     } catch (error) {
       if (error.name !== "AbortError") ground.replaceChildren(failure(error, start));
@@ -69,7 +69,7 @@ function legendRow(state, sites, words) {
   return h("li", { data: { state } }, h("span", { class: "map-key", "aria-hidden": "true" }), `${words(state)} ${count}`);
 }
 
-function draw(L, ground, on, words) {
+function draw(L, ground, on) {
   const map = L.map(ground, { preferCanvas: true, zoomControl: false, scrollWheelZoom: true, maxZoom: 19 });
   map.attributionControl.setPrefix("Leaflet");
   L.control.zoom({ position: "topright", zoomInTitle: t("map.zoom_in"), zoomOutTitle: t("map.zoom_out") }).addTo(map);
@@ -95,7 +95,7 @@ function draw(L, ground, on, words) {
       }
       const numbers = here.length <= MOST_NUMBERS;
       for (const site of here) {
-        if (!discs.has(site.name)) discs.set(site.name, discOf(L, map, site, words));
+        if (!discs.has(site.name)) discs.set(site.name, discOf(L, map, site));
         discs.get(site.name).take(site, numbers);
       }
       if (!seen && here.length) {
@@ -145,14 +145,14 @@ function nameOf(L, layer, kind, name) {
 }
 
 /** One quarter's disc; what it shows is changed in place. */
-function discOf(L, map, first, words) {
+function discOf(L, map, first) {
   const number = h("span", {}, NONE);
   const disc = L.circleMarker([first.latitude, first.longitude], { weight: 2 }).addTo(map);
   let site = first;
   let last = null;
   let numbered = null;
   let looks = "";
-  disc.bindPopup(() => popup(site, last, words), { closeButton: false, minWidth: 200, maxWidth: 240, autoPanPaddingTopLeft: [12, 12], autoPanPaddingBottomRight: [52, 12] });
+  disc.bindPopup(() => popup(site, last), { closeButton: false, minWidth: 200, maxWidth: 240, autoPanPaddingTopLeft: [12, 12], autoPanPaddingBottomRight: [52, 12] });
   const show = () => setText(number, last && isFresh(Date.parse(last.t)) ? String(Math.round(last.laeq_db)) : NONE);
   return {
     take(next, numbers) {
@@ -185,11 +185,11 @@ function discOf(L, map, first, words) {
   };
 }
 
-function popup(site, last, words) {
+function popup(site, last) {
   const fresh = last && isFresh(Date.parse(last.t));
   return h("div", { class: "map-popup" },
     h("a", { class: "map-popup-name", href: path("site", site.name) }, label(site.label)),
-    h("p", {}, words(site.shown), site.period ? ` · ${site.period}` : ""),
+    h("p", {}, site.words, site.period ? ` · ${site.period}` : ""),
     h("p", {}, t("map.level", { live: fresh ? level(last.laeq_db) : NONE, mean: level(site.worst?.laeq_db), limit: level(site.limit.value_db) })),
     h("p", { class: "caption" }, [site.district, t("site.zone_short", { zone: site.zone_class }), marginWords(site.worst?.margin_db)].filter(Boolean).join(" · ")));
 }

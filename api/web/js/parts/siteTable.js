@@ -12,7 +12,7 @@ const COLUMNS = [
   ["name", (site) => label(site.label), "text"],
   ["district", (site) => site.district, "text"],
   ["zone", (site) => site.zone_class, "text"],
-  ["state", (site) => STATES[site.state], "number"],
+  ["state", (site) => STATES[site.shown], "number"],
   ["period", (site) => site.share ?? -1, "number"],
   ["live", null, null],
   ["level", (site) => site.worst?.laeq_db ?? -999, "number"],
@@ -32,8 +32,8 @@ export function siteTable(signal) {
   let present = [];
   const body = h("tbody");
   const heads = COLUMNS.map(([key, value]) => headOf(key, value, order, () => arrange()));
-  const node = h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": t("overview.title") },
-    h("table", { class: "table site-table" }, h("thead", {}, h("tr", {}, heads)), body));
+  const table = h("table", { class: "table site-table" }, h("thead", {}, h("tr", {}, heads)), body);
+  const node = h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": t("overview.title") }, table);
   const arrange = () => {
     for (const head of heads) {
       setAttr(head, "aria-sort", head.dataset.key === order.key ? (order.descending ? "descending" : "ascending") : null);
@@ -49,6 +49,7 @@ export function siteTable(signal) {
     node,
     sites(sites) {
       present = sites;
+      setAttr(table, "data-period", sites.some((site) => site.period) ? "yes" : "no");
       for (const site of sites) {
         if (!rows.has(site.name)) rows.set(site.name, rowOf(site, view));
         rows.get(site.name).take(site);
@@ -67,7 +68,7 @@ export function siteTable(signal) {
 function headOf(key, value, order, arrange) {
   const words = t(`column.${key}`);
   if (!value) return h("th", { scope: "col", data: { key } }, words);
-  return h("th", { scope: "col", data: { key } }, h("button", {
+  return h("th", { scope: "col", class: `of-${key}`, data: { key } }, h("button", {
     type: "button", class: "sort",
     on: {
       click: () => {
@@ -81,7 +82,7 @@ function headOf(key, value, order, arrange) {
 
 function rowOf(site, view) {
   const mark = stateMark(site.state);
-  const cells = Object.fromEntries(["period", "level", "limit", "margin", "alerts", "devices"].map((key) => [key, h("td", { class: "right" })]));
+  const cells = Object.fromEntries(["period", "level", "limit", "margin", "alerts", "devices"].map((key) => [key, h("td", { class: `right of-${key}` })]));
   const lives = new Map();
   const livePlace = h("td", { class: "right live-cell" });
   const node = h("tr", { data: { testid: "site-row", site: site.name } },
@@ -98,7 +99,7 @@ function rowOf(site, view) {
   return {
     node,
     take(now) {
-      mark.set(now.state);
+      mark.set(now.shown, now.words);
       setText(cells.period, now.period || NONE);
       setText(cells.level, level(now.worst?.laeq_db));
       setText(cells.limit, level(now.limit.value_db));

@@ -84,12 +84,15 @@ function summaryWords(sites) {
 function renderSites(place, state, signal) {
   const { choice, standings } = state;
   const sites = state.sites
-    .map((site) => ({ ...site, shown: shownState(site, standings), ...periodOf(standings?.get(site.name)) }))
+    .map((site) => {
+      const shown = shownState(site, standings);
+      return { ...site, shown, words: stateWords(shown, standings), ...periodOf(standings?.get(site.name)) };
+    })
     .filter((site) => chosen(site, choice));
   const kind = sites.length || choice.view === "map" ? choice.view : "empty";
   if (state.shown?.kind !== kind || kind === "empty") {
     state.shown?.close?.();
-    const words = (one) => stateWords(one, choice.period);
+    const words = (one) => stateWords(one, state.standings);
     state.shown = { cards: () => cards(place, signal), table: () => table(place, signal), map: () => map(place, signal, words), empty: () => nothing(place, state) }[kind]();
   }
   state.shown.sites(sites);
@@ -105,8 +108,8 @@ function periodOf(standing) {
   return { period: words, share: standing.share_within };
 }
 
-function stateWords(state, period) {
-  return t(period === "now" ? `state.${state}` : `standing.${state}`);
+function stateWords(state, standings) {
+  return t(standings ? `standing.${state}` : `state.${state}`);
 }
 
 function nothing(place, state) {
