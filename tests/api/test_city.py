@@ -207,6 +207,7 @@ def test_an_officer_finds_the_loud_quarter_on_the_map(
         assert number
         page.mouse.click(number["x"] + number["width"] / 2, number["y"] + number["height"] / 2)
         expect(page.locator(".map-popup")).to_contain_text(judged)
+        expect(page.locator(".map-popup")).to_contain_text("41.0 dB")
         visitor.shoot(f"map-{language}-{width}")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert visitor.faults() == []

@@ -147,13 +147,19 @@ function nameOf(L, layer, kind, name) {
 /** One quarter's disc; what it shows is changed in place. */
 function discOf(L, map, first) {
   const number = h("span", {}, NONE);
+  const levels = h("p");
   const disc = L.circleMarker([first.latitude, first.longitude], { weight: 2 }).addTo(map);
   let site = first;
   let last = null;
   let numbered = null;
   let looks = "";
-  disc.bindPopup(() => popup(site, last), { closeButton: false, minWidth: 200, maxWidth: 240, autoPanPaddingTopLeft: [12, 12], autoPanPaddingBottomRight: [52, 12] });
-  const show = () => setText(number, last && isFresh(Date.parse(last.t)) ? String(Math.round(last.laeq_db)) : NONE);
+  disc.bindPopup(() => popup(site, levels), { closeButton: false, minWidth: 200, maxWidth: 240, autoPanPaddingTopLeft: [12, 12], autoPanPaddingBottomRight: [52, 12] });
+  const show = () => {
+    const db = last && isFresh(Date.parse(last.t)) ? last.laeq_db : null;
+    setText(number, db === null ? NONE : String(Math.round(db)));
+    if (disc.isPopupOpen()) setText(levels, levelWords(site, db));
+  };
+  disc.on("popupopen", show);
   return {
     take(next, numbers) {
       site = next;
@@ -185,11 +191,14 @@ function discOf(L, map, first) {
   };
 }
 
-function popup(site, last) {
-  const fresh = last && isFresh(Date.parse(last.t));
+function levelWords(site, db) {
+  return t("map.level", { live: level(db), mean: level(site.worst?.laeq_db), limit: level(site.limit.value_db) });
+}
+
+function popup(site, levels) {
   return h("div", { class: "map-popup" },
     h("a", { class: "map-popup-name", href: path("site", site.name) }, label(site.label)),
     h("p", {}, site.words, site.period ? ` · ${site.period}` : ""),
-    h("p", {}, t("map.level", { live: fresh ? level(last.laeq_db) : NONE, mean: level(site.worst?.laeq_db), limit: level(site.limit.value_db) })),
+    levels,
     h("p", { class: "caption" }, [site.district, t("site.zone_short", { zone: site.zone_class }), marginWords(site.worst?.margin_db)].filter(Boolean).join(" · ")));
 }
