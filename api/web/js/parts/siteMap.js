@@ -153,19 +153,24 @@ function discOf(L, map, first) {
   let last = null;
   let numbered = null;
   let looks = "";
-  disc.bindPopup(() => popup(site, levels), { closeButton: false, minWidth: 200, maxWidth: 240, autoPanPaddingTopLeft: [12, 12], autoPanPaddingBottomRight: [52, 12] });
+  const now = () => (last && isFresh(Date.parse(last.t)) ? last.laeq_db : null);
+  const say = () => setText(levels, levelWords(site, now()));
   const show = () => {
-    const db = last && isFresh(Date.parse(last.t)) ? last.laeq_db : null;
+    const db = now();
     setText(number, db === null ? NONE : String(Math.round(db)));
-    if (disc.isPopupOpen()) setText(levels, levelWords(site, db));
+    if (disc.isPopupOpen()) say();
   };
-  disc.on("popupopen", show);
+  const note = () => {
+    say();
+    return popup(site, levels);
+  };
+  disc.bindPopup(note, { closeButton: false, minWidth: 200, maxWidth: 240, autoPanPaddingTopLeft: [12, 12], autoPanPaddingBottomRight: [52, 12] });
   return {
     take(next, numbers) {
       site = next;
-      const now = `${site.shown} ${numbers}`;
-      if (now !== looks) {
-        looks = now;
+      const wanted = `${site.shown} ${numbers}`;
+      if (wanted !== looks) {
+        looks = wanted;
         const style = getComputedStyle(document.documentElement);
         const of = (name) => style.getPropertyValue(`--${name}`).trim();
         const tone = site.shown === "no_data" ? "none" : site.shown;
