@@ -22,7 +22,12 @@ _PLACE: Final = b"__ASSETS__"
 """What the root files write where the digest's folder belongs."""
 _LIST: Final = b"__FILES__"
 """What the service worker writes where the list of all files belongs."""
-_ROOT_FILES: Final = ("index.html", "ack.html", "survey.html", "sw.js", "manifest.webmanifest")
+_ROOT_FILES: Final = ("sw.js", "manifest.webmanifest")
+_PAGES: Final = ("index.html", "ack.html", "survey.html")
+_PAGE_FOLDER: Final = "pages/"
+"""What each page adds to the head that all share, and ``frame.html``, which is the rest of them."""
+_HEAD: Final = b"__HEAD__"
+"""Where the frame takes what a page adds."""
 _TYPES: Final = {
     ".js": "text/javascript", ".mjs": "text/javascript", ".webmanifest": "application/manifest+json",
     ".json": "application/json", ".svg": "image/svg+xml", ".txt": "text/plain",
@@ -56,12 +61,18 @@ class Pages:
             summed.update(f"{name}\0{len(body)}\0".encode() + body)
         self.digest = summed.hexdigest()[:16]
         self.prefix = f"/assets/{self.digest}"
-        self._assets = {name: _file(name, body) for name, body in raw.items() if name not in _ROOT_FILES}
+        self._assets = {
+            name: _file(name, body)
+            for name, body in raw.items()
+            if name not in _ROOT_FILES and not name.startswith(_PAGE_FOLDER)
+        }
         files = json.dumps([f"{self.prefix}/{name}" for name in self._assets if not name.endswith(".txt")])
+        frame = raw[f"{_PAGE_FOLDER}frame.html"]
+        root = {name: raw[name] for name in _ROOT_FILES}
+        root |= {name: frame.replace(_HEAD, raw[_PAGE_FOLDER + name]) for name in _PAGES}
         self._root = {
-            name: _file(name, raw[name].replace(_PLACE, self.prefix.encode()).replace(_LIST, files.encode()))
-            for name in _ROOT_FILES
-            if name in raw
+            name: _file(name, body.replace(_PLACE, self.prefix.encode()).replace(_LIST, files.encode()))
+            for name, body in root.items()
         }
 
     def root(self, request: Request, name: str) -> Response:
