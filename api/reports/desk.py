@@ -35,6 +35,10 @@ MOST_OF_ONE: Final = 3
 """Unfinished orders that one person may have."""
 KEPT: Final = 200
 RENDER_TIMEOUT_S: Final = 300.0
+_INTERRUPTED: Final = (
+    "interrupted", "the server was stopped while this report was made; ask for it again"
+)  # fmt: skip
+"""Code and words of what a stop of the server ended."""
 
 Kind = Literal["quarter", "city", "dossier"]
 Form = Literal["pdf", "xlsx"]
@@ -188,12 +192,12 @@ class ReportDesk:
             self._fail(ticket, error)
 
     def _fail(self, ticket: Ticket, error: Exception) -> None:
-        code = _code(error)
-        if code == "internal":
+        code, told = _code(error), str(error)
+        if self._closed:
+            code, told = _INTERRUPTED
+        elif code == "internal":
             log.exception("a report could not be made", report=ticket.id)
-        told = (
-            "the server failed at this report; the cause is in its log" if code == "internal" else str(error)
-        )
+            told = "the server failed at this report; the cause is in its log"
         self._change(
             ticket.id, state="failed", finished_at=self._wall.now(), error_code=code, error=told[:500]
         )
@@ -210,15 +214,22 @@ class ReportDesk:
         over = [one for one in self._tickets.values() if one.over]
         for one in over[: max(0, len(over) - KEPT)]:
             del self._tickets[one.id]
-            self._file(one).unlink(missing_ok=True)
-            self._note(one.id).unlink(missing_ok=True)
+            try:
+                self._file(one).unlink(missing_ok=True)
+                self._note(one.id).unlink(missing_ok=True)
+            except OSError as error:
+                log.warning("an old report cannot be removed", report=one.id, cause=str(error))
 
     def _write(self, ticket: Ticket) -> None:
-        note = self._note(ticket.id)
-        note.parent.mkdir(parents=True, exist_ok=True)
-        part = note.with_suffix(".new")
-        part.write_bytes(msgspec.json.encode(ticket))
-        part.replace(note)
+        """Describe an order for the next start; a disk that takes nothing must not cost the orders of this one."""
+        try:
+            note = self._note(ticket.id)
+            note.parent.mkdir(parents=True, exist_ok=True)
+            part = note.with_suffix(".new")
+            part.write_bytes(msgspec.json.encode(ticket))
+            part.replace(note)
+        except OSError as error:
+            log.warning("a report's description cannot be kept", report=ticket.id, cause=str(error))
 
     def _file(self, ticket: Ticket) -> Path:
         return self._place() / f"{ticket.id}.{ticket.order.format}"
@@ -243,10 +254,8 @@ def _kept(folder: Path) -> OrderedDict[str, Ticket]:
             log.warning("a report's description is not understood", file=note.name, cause=str(error))
             continue
         if not ticket.over:
-            ticket = msgspec.structs.replace(
-                ticket, state="failed", error_code="interrupted",
-                error="the server was stopped while this report was made; ask for it again",
-            )  # fmt: skip
+            code, told = _INTERRUPTED
+            ticket = msgspec.structs.replace(ticket, state="failed", error_code=code, error=told)
         found.append(ticket)
     return OrderedDict((one.id, one) for one in sorted(found, key=lambda one: one.asked_at))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -165,6 +166,25 @@ def test_a_failure_has_a_code_and_ends_nothing_else(error: Exception, code: str,
     failed = over(desk, bad)
     assert (failed.state, failed.error_code) == ("failed", code)
     assert "secret" not in failed.error
+    assert over(desk, good).state == "done"
+    desk.close()
+
+
+def test_a_folder_that_takes_nothing_costs_one_report_and_not_the_desk(tmp_path: Path) -> None:
+    folder = tmp_path / "reports"
+
+    def build(order: Order, _progress: Callable[[float], None]) -> Report:
+        if order.period == "2001":
+            shutil.rmtree(folder)
+            folder.write_text("not a folder any more")
+        else:
+            folder.unlink()
+            folder.mkdir()
+        return small()
+
+    desk = ReportDesk(build, SetClock(), folder)
+    bad, good = desk.submit(order(1), "li"), desk.submit(order(2), "li")
+    assert over(desk, bad).state == "failed"
     assert over(desk, good).state == "done"
     desk.close()
 
