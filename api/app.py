@@ -12,7 +12,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from api import problems
 from api.access import OPERATIONS
-from api.cache import TimedCache
+from api.cache import Caches
 from api.context import ApiContext
 from api.guard import CSRF_HEADER, Who, guard
 from api.headers import BodyLimit, SecurityHeaders
@@ -97,14 +97,8 @@ def create_app(context: ApiContext) -> FastAPI:
     app.state.present = PresentBoard(context.series)
     app.state.rates = RateLimit()
     app.state.metrics = ServerMetrics(context)
-    app.state.sites = TimedCache(1.0)
-    app.state.standings = TimedCache(60.0, most=50)
-    app.state.days = TimedCache(20.0, most=200)
-    app.state.trends = TimedCache(120.0)  # its steps are ten minutes long
-    app.state.water = TimedCache(10.0)
-    app.state.dossiers = TimedCache(60.0, most=100)
+    app.state.caches = Caches()
     app.state.reports = report_desk(context)
-    app.state.pdf_check = TimedCache(60.0)
     problems.install(app)
     app.include_router(_api())
     document = finish(problems.document(app.openapi()), OPERATIONS)

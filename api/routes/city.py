@@ -13,7 +13,7 @@ from analysis.exclusions import spans_of
 from analysis.limits import site_clock
 from analysis.verdict_table import verdict_table
 from api import registry_reads as reads
-from api.cache import TimedCache
+from api.cache import caches_of
 from api.context import ApiContext
 from api.ground_plan import PlacedSite, ground_plan, read_ground_plan
 from api.guard import Context, Who
@@ -100,8 +100,7 @@ def list_standings(
     now = context.clock.now()
     yesterday = SiteClock().local(now).date() - _DAY
     since, until = dates_of(first, last, yesterday, usual_days=30, longest_days=_LONGEST_DAYS)
-    cache = request.app.state.standings
-    assert isinstance(cache, TimedCache)
+    cache = caches_of(request).standings
     found = cache.get((since, until, who.sites), lambda: _standings(context, who.sites, since, until, now))
     return StandingsOut(first=since, last=until, items=[_standing_out(one) for one in found])
 

@@ -17,7 +17,7 @@ from analysis.dossier.standard import Programme, Standard, Topic, shipped, stand
 from analysis.dossier.tree import Dossier
 from api import registry_reads as reads
 from api.audit import record
-from api.cache import TimedCache
+from api.cache import caches_of
 from api.context import ApiContext
 from api.guard import Context, Who
 from api.problems import ApiProblem, documented, not_found
@@ -251,10 +251,10 @@ def _measured(
     request: Request, context: ApiContext, session: Session, site: Site, topic: Topic, first: date, last: date
 ) -> dict[str, Fact]:
     """Return the measured facts of a period; the series are read once in a while, the registers each time."""
-    cache = request.app.state.dossiers
-    assert isinstance(cache, TimedCache)
+    cache = caches_of(request).dossiers
     row = kept.profile_of(session, site.name)
-    settings = (site.zone_class, repr(site.settings), row.version if row else 0)
+    borders = (site.day_starts_h, site.night_starts_h)
+    settings = (site.zone_class, borders, repr(site.settings), row.version if row else 0)
     return cache.get(
         (site.name, topic, first, last, settings),
         lambda: gather.measured_facts(session, context.series, site, topic, first, last, context.clock.now()),

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from analysis.exclusions import Span, exclude, revoke, spans_of
 from api import registry_reads as reads
 from api.audit import record
-from api.cache import TimedCache
+from api.cache import caches_of
 from api.guard import Context, Who
 from api.problems import documented, not_found
 from api.refusals import refusals
@@ -110,7 +110,7 @@ def add_exclusion(
         detail = {"site": site, **given.model_dump(mode="json")}
         record(session, who.name, "exclusion.add", f"exclusion:{row.id}", context.wall.now(), detail)
         answer = ExclusionOut.model_validate(row, from_attributes=True)
-    _forget_days(request)
+    caches_of(request).forget_judged()
     return answer
 
 
@@ -126,10 +126,4 @@ def revoke_exclusion(request: Request, context: Context, who: Who, exclusion_id:
             raise not_found(f"exclusion {exclusion_id}")
         revoke(session, exclusion_id, context.clock.now())
         record(session, who.name, "exclusion.revoke", f"exclusion:{exclusion_id}", context.wall.now())
-    _forget_days(request)
-
-
-def _forget_days(request: Request) -> None:
-    cache = request.app.state.days
-    assert isinstance(cache, TimedCache)
-    cache.clear()
+    caches_of(request).forget_judged()

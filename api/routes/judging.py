@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from analysis.site_settings import BadSettings, SiteSettings, parse_settings, settings_of
 from api import registry_reads as reads
 from api.audit import record
-from api.cache import TimedCache
+from api.cache import caches_of
 from api.guard import Context, Who
 from api.problems import ApiProblem, documented, invalid
 from api.schemas import Out
@@ -88,9 +88,7 @@ def change_judging(
         record(session, who.name, "site.judging", site, context.wall.now(), detail)
         session.flush()
         answer = _judging_out(row)
-    for cache in (request.app.state.days, request.app.state.water, request.app.state.sites):
-        assert isinstance(cache, TimedCache)
-        cache.clear()
+    caches_of(request).forget_judged()
     return answer
 
 

@@ -14,7 +14,7 @@ from analysis.exclusions import cut_hours, spans_of
 from analysis.limits import site_clock
 from analysis.validity import Validity, why_not
 from api import registry_reads as reads
-from api.cache import TimedCache
+from api.cache import caches_of
 from api.context import ApiContext
 from api.guard import Context
 from api.hours import noise_hours, whole_hours
@@ -242,8 +242,7 @@ def get_noise_days(
     row, measured = site_and_device(context, site, device)
     clock, now = site_clock(row), context.clock.now()
     since, until = dates_of(first, last, clock.local(now).date(), usual_days=30, longest_days=400)
-    cache = request.app.state.days
-    assert isinstance(cache, TimedCache)
+    cache = caches_of(request).days
     days = cache.get((site, device, since, until), lambda: _days(context, row, device, since, until))
     return DaysOut(
         site=site, device=device, indicative=not measured.type_approved,
@@ -268,8 +267,7 @@ def get_noise_trend(request: Request, context: Context, site: SiteName) -> Trend
     with context.registry.reader() as session:
         row = reads.one_site(session, site)
         devices = reads.noise_devices(session, site).get(site, [])
-    cache = request.app.state.trends
-    assert isinstance(cache, TimedCache)
+    cache = caches_of(request).trends
     points, start, end = cache.get(site, lambda: _trend(context, site, [one.name for one in devices]))
     return TrendOut(
         site=site, indicative=any(not one.type_approved for one in devices), start=start, end=end,

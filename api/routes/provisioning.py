@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Path
+from fastapi import APIRouter, Body, Path, Request
 from pydantic import BaseModel, Field
 
 from analysis.rules.catalog import ensure_default_rules
 from analysis.site_settings import parse_settings
 from api import registry_reads as reads
 from api.audit import record
+from api.cache import caches_of
 from api.guard import Context, Who
 from api.problems import documented
 from api.refusals import refusals
@@ -146,7 +147,7 @@ def get_site_settings(context: Context, site: Name) -> SiteSettingsOut:
 
 @router.patch("/{site}", summary="Change a quarter", responses=documented(401, 403, 404, 422))
 def change_site(
-    context: Context, who: Who, site: Name, given: Annotated[SiteChangeIn, Body()]
+    request: Request, context: Context, who: Who, site: Name, given: Annotated[SiteChangeIn, Body()]
 ) -> SiteSettingsOut:
     """Change names, zone, place or settings of a quarter."""
     changed = given.model_dump(exclude_unset=True)
@@ -159,7 +160,9 @@ def change_site(
                 setattr(row, key, value)
         record(session, who.name, "site.change", site, context.wall.now(), changed)
         session.flush()
-        return SiteSettingsOut.model_validate(row, from_attributes=True)
+        answer = SiteSettingsOut.model_validate(row, from_attributes=True)
+    caches_of(request).forget_judged()
+    return answer
 
 
 @router.post(

@@ -14,7 +14,7 @@ from analysis.report.period import parse
 from api import registry_reads as reads
 from api.access import Identity
 from api.audit import record
-from api.cache import TimedCache
+from api.cache import caches_of
 from api.context import ApiContext
 from api.guard import Context, Who
 from api.problems import ApiProblem, documented, not_found
@@ -197,8 +197,7 @@ def _ordered(request: Request, context: ApiContext, who: Identity, order: Order)
 
 def _demand_pdf(request: Request) -> None:
     """Refuse a PDF that this machine cannot make; what was found holds for a minute."""
-    cache = request.app.state.pdf_check
-    assert isinstance(cache, TimedCache)
+    cache = caches_of(request).pdf_check
     told = cache.get("pdf", _pdf_fault)
     if told:
         raise ApiProblem(503, "pdf_impossible", told)

@@ -10,7 +10,7 @@ from pydantic import Field
 from sqlalchemy.orm import Session
 
 from api import registry_reads as reads
-from api.cache import TimedCache
+from api.cache import caches_of
 from api.context import ApiContext
 from api.guard import Context, Who
 from api.present import PresentBoard, PresentLevel, PresentSite
@@ -176,8 +176,7 @@ def list_sites(request: Request, context: Context, who: Who) -> Response:
 
     Pages of one second share the answer: a city's takes long to render.
     """
-    cache = request.app.state.sites
-    assert isinstance(cache, TimedCache)
+    cache = caches_of(request).sites
     body: bytes = cache.get(who.sites, lambda: _all_sites(request, context, who.sites))
     return Response(body, media_type="application/json")
 

@@ -13,7 +13,7 @@ from pydantic import Field
 from analysis.days import water_days
 from analysis.limits import site_clock
 from api import registry_reads as reads
-from api.cache import TimedCache
+from api.cache import caches_of
 from api.context import ApiContext
 from api.guard import Context
 from api.hours import water_hours, whole_hours
@@ -109,8 +109,7 @@ class WaterDaysOut(Out):
 @router.get("/today", summary="Water today against yesterday", responses=documented(401, 404, 503))
 def get_water_today(request: Request, context: Context, site: SiteName) -> WaterTodayOut:
     """Return the quarter's and each meter's litres today and yesterday at the same time of day."""
-    cache = request.app.state.water
-    assert isinstance(cache, TimedCache)
+    cache = caches_of(request).water
     return cache.get(("today", site), lambda: _today(context, site))
 
 
@@ -139,8 +138,7 @@ def get_water_hours(
         return WaterHoursOut(
             site=site, indicative=meter not in approved, meter=meter, total_from=None, hours=hours
         )
-    cache = request.app.state.water
-    assert isinstance(cache, TimedCache)
+    cache = caches_of(request).water
     return cache.get(
         ("hours", site, since, until),
         lambda: _quarter_hours(context, site, meters, approved, since, until, now),

@@ -31,7 +31,7 @@ from analysis.water.plan import OverPlan
 from analysis.water.quota import PerHead
 from analysis.water.tariff import warnings
 from api import registry_reads as reads
-from api.cache import TimedCache
+from api.cache import caches_of
 from api.guard import Context
 from api.problems import documented, invalid
 from api.schemas import INDICATIVE, Label, Out, RowOut, row_out
@@ -213,8 +213,7 @@ def get_water_account(request: Request, context: Context, site: SiteName) -> Qua
         meters = reads.meters_of(session, site)
         approved = reads.approved_meters(session, site)
     today = site_clock(row).local(context.clock.now()).date()
-    cache = request.app.state.water
-    assert isinstance(cache, TimedCache)
+    cache = caches_of(request).water
     account: QuarterAccount = cache.get(
         ("account", site, today), lambda: quarter(context.series, row, meters, today)
     )

@@ -81,6 +81,10 @@ def test_a_time_is_left_out_by_hand_and_taken_back(
             "hours_counted"
         ]
 
+    def days_of_the_city() -> int:
+        items = who.get("/city/standings", first=FULL_DAY, last=FULL_DAY).json()["items"]
+        return sum(one["days"] for one in items)
+
     rain = {
         "starts_at": "2026-02-20T00:00:00Z",
         "ends_at": "2026-02-20T05:00:00Z",
@@ -88,13 +92,15 @@ def test_a_time_is_left_out_by_hand_and_taken_back(
         "note": "中雨",
     }
     assert counted() == 16
+    before = days_of_the_city()
     made = who.send("POST", f"/noise/exclusions?site={SITE}", rain)
     assert made.status_code == 201 and made.json()["created_by"] == "bureau"
     assert counted() == 11  # at once, although days are kept for a moment
+    assert days_of_the_city() == before - len(seeding.DEVICES[SITE])
     day = who.get("/noise/day", **HERE, date=FULL_DAY).json()["day"]
     assert (day["reason"], {one["reason"] for one in day["uncounted"]}) == ("too_few_valid_hours", {"rain"})
     assert who.send("DELETE", f"/noise/exclusions/{made.json()['id']}").status_code == 204
-    assert counted() == 16
+    assert (counted(), days_of_the_city()) == (16, before)
     (kept,) = who.get("/noise/exclusions", site=SITE, start="2026-02-01T00:00:00Z").json()["by_hand"]
     assert kept["note"] == "中雨" and kept["revoked_at"] is not None
     with context.registry.reader() as session:
@@ -130,6 +136,8 @@ def test_a_manager_does_not_leave_out_what_is_loud(person: Callable[..., Person]
 
 def test_the_bureau_moves_borders_and_sets_quiet_periods(person: Callable[..., Person]) -> None:
     who = person("bureau")
+    dossier, period = f"/sites/{SITE}/dossiers/ningjing", {"first": "2026-02-01", "last": "2026-02-20"}
+    measured = who.get(dossier, **period).json()["indicators"]
     before = who.get(f"/sites/{SITE}/judging").json()
     assert (before["day_starts_h"], before["night_starts_h"], before["escalation"]) == (
         6,
@@ -147,6 +155,7 @@ def test_the_bureau_moves_borders_and_sets_quiet_periods(person: Callable[..., P
     after = who.send("PATCH", f"/sites/{SITE}/judging", change).json()
     assert (after["night_starts_h"], after["noise"]["quiet_periods"][0]["days"]) == (23, "all")
     assert who.get(f"/sites/{SITE}").json()["limit"]["period"] == "day"  # 22:05 is day now
+    assert who.get(dossier, **period).json()["indicators"] != measured
     day = who.get("/noise/day", **HERE, date=FULL_DAY).json()
     assert (day["day"]["hours"], day["night"]["hours"]) == (17, 7)
     audit = who.get("/audit", limit=1).json()["items"][0]
