@@ -13,8 +13,9 @@ import structlog
 from sqlalchemy import func, select
 
 from analysis.limits import present_limit
+from api.mqtt_link import Broker
 from api.uplinks.config import HomeAssistantConfig
-from api.uplinks.home_assistant.link import Address, HomeAssistantLink
+from api.uplinks.home_assistant.link import HomeAssistantLink
 from api.uplinks.home_assistant.outbox import Message, Outbox
 from api.uplinks.home_assistant.payloads import (
     WATER_EXPIRE_S,
@@ -87,10 +88,10 @@ class HomeAssistantUplink:
         self._clock = clock
         self._naming = Naming(config.discovery_prefix, config.base_topic, config.language, config.interval_s)
         self.outbox = Outbox()
-        address = Address(
+        broker = Broker(
             config.host, config.broker_port, config.username, config.password, config.tls, config.ca_file
         )
-        self.link = HomeAssistantLink(name, address, self._naming, self.outbox, backoff_s=backoff_s)
+        self.link = HomeAssistantLink(name, broker, self._naming, self.outbox, backoff_s=backoff_s)
         self._told: dict[str, bytes] = {}
         self._water_told: dict[str, tuple[bytes, float]] = {}
         self._failing = False
