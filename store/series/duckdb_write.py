@@ -188,9 +188,10 @@ def _touched_water(connection: Connection, memory: Memory, stored: _Stored) -> s
     newest = memory.newest["water"].times(stored.numbers)
     late = stored.t <= newest
     touched: set[Mark] = set()
-    before = np.where(newest == NONE_YET, stored.t, newest)  # of rows in order: the newest or the row before
+    before = newest.copy()  # of rows in order: the newest or the row before
     follows = np.append(False, stored.numbers[1:] == stored.numbers[:-1])
-    before[1:] = np.where(follows[1:], np.maximum(before[1:], stored.t[:-1]), before[1:])
+    before[1:] = np.where(follows[1:], np.maximum(newest[1:], stored.t[:-1]), newest[1:])
+    before = np.where(before == NONE_YET, stored.t, before)
     for number, start, end in zip(
         stored.numbers[~late].tolist(), before[~late].tolist(), stored.t[~late].tolist(), strict=True
     ):

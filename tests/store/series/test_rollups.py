@@ -78,6 +78,17 @@ def test_a_rollup_clears_its_mark_and_late_data_sets_it_again(open_store: OpenSt
     assert again.dirty_hours(T0 + DAY) == []
 
 
+def test_a_meters_first_batch_marks_the_hours_between_its_readings(store: SeriesStore) -> None:
+    readings = [water(T0, 10), water(T0 + 3 * HOUR, 40), water(T0 + 5 * HOUR, 60)]
+    put(store, [*readings, water(T0 + 8 * HOUR, 10, meter="flat-2")])
+    assert _water_marks(store) == {0, 1, 2, 3, 4, 5, 8}
+    _roll_up(store, store.dirty_hours(T0 + DAY))
+    volumes = {
+        round((row.t - T0) / HOUR): row.volume_l for row in store.water_rollups(T0, T0 + DAY, source=METER)
+    }
+    assert volumes == pytest.approx({0: 10.0, 1: 10.0, 2: 10.0, 3: 10.0, 4: 10.0, 5: None})
+
+
 def test_copies_make_nothing_dirty(store: SeriesStore) -> None:
     entries = [second(T0), minute(T0), water(T0, 1), water(T0 + HOUR, 2)]
     put(store, entries)
@@ -157,11 +168,11 @@ def test_water_marks_every_hour_that_it_changes(store: SeriesStore) -> None:
     put(store, [water(T0 + 30 * MINUTE, 0)])
     assert _water_marks(store) == {0}
     put(store, [water(T0 + 5 * HOUR + 30 * MINUTE, 60)])
-    assert _water_marks(store) == {0, 1, 2, 3, 4, 5}
+    assert _water_marks(store) == {0, 1, 2, 3, 4, 5, 8}
     _roll_up(store, store.dirty_hours(T0 + 90 * DAY))
     assert _water_marks(store) == set()
     put(store, [water(T0 + 3 * HOUR, 50)])
-    assert _water_marks(store) == {0, 1, 2, 3, 4, 5}
+    assert _water_marks(store) == {0, 1, 2, 3, 4, 5, 8}
     _roll_up(store, store.dirty_hours(T0 + 90 * DAY))
     put(store, [water(T0 - 40 * DAY, 0)])
     assert _water_marks(store) == set(range(-40 * 24, 1))
