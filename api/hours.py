@@ -1,9 +1,10 @@
-"""The hours of a range: computed from the seconds where that is exact and quick, else from the stored rows."""
+"""The hours of a range: the stored rows, and computed from the readings what no row knows yet."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from contract.sitetime import floor_hour
 from store.series.interface import NoiseHour, SeriesStore, WaterHour
@@ -12,6 +13,7 @@ COMPUTED: Final = timedelta(hours=50)
 """Up to this long, hours are computed anew: they hold what is stored this very moment, late data included."""
 _FRESH: Final = timedelta(hours=3)
 _HOUR: Final = timedelta(hours=1)
+_R = TypeVar("_R", NoiseHour, WaterHour)
 
 
 def whole_hours(start: datetime, end: datetime) -> tuple[datetime, datetime]:
@@ -24,24 +26,34 @@ def noise_hours(
     series: SeriesStore, site: str, source: str, start: datetime, end: datetime, now: datetime
 ) -> list[NoiseHour]:
     """Return the hours of a whole-hour range, ascending; hours without any data are left out."""
-    if end - start <= COMPUTED:
-        rows = series.noise_hours(site, source, start, end)
-    else:
-        border = max(start, min(end, floor_hour(now) - _FRESH))
-        rows = [*series.noise_rollups(start, border, site=site, source=source)]
-        if border < end:
-            rows += series.noise_hours(site, source, border, end)
-    return sorted((row for row in rows if row.seconds), key=lambda row: row.t)
+    computed = series.noise_hours(site, source, _computed_from(start, end, now), end)
+    stored = series.noise_rollups(start, end, site=site, source=source)
+    rows = _joined(computed, stored, lambda row: (row.seconds, round(row.measured_s, 3)))
+    return [row for row in rows if row.measured_s]
 
 
 def water_hours(
     series: SeriesStore, site: str, meter: str, start: datetime, end: datetime, now: datetime
 ) -> list[WaterHour]:
-    """Return a meter's hours of a whole-hour range, ascending."""
-    if end - start <= COMPUTED:
-        return sorted(series.water_hours(site, meter, start, end), key=lambda row: row.t)
-    border = max(start, min(end, floor_hour(now) - _FRESH))
-    rows = [*series.water_rollups(start, border, site=site, source=meter)]
-    if border < end:
-        rows += series.water_hours(site, meter, border, end)
-    return sorted(rows, key=lambda row: row.t)
+    """Return a meter's hours of a whole-hour range, ascending; hours without any data are left out."""
+    computed = series.water_hours(site, meter, _computed_from(start, end, now), end)
+    stored = series.water_rollups(start, end, site=site, source=meter)
+    rows = _joined(computed, stored, lambda row: (row.volume_l is not None, row.readings))
+    return [row for row in rows if row.readings or row.volume_l is not None]
+
+
+def _computed_from(start: datetime, end: datetime, now: datetime) -> datetime:
+    return start if end - start <= COMPUTED else max(start, min(end, floor_hour(now) - _FRESH))
+
+
+def _joined(computed: Iterable[_R], stored: Iterable[_R], knows: Callable[[_R], Any]) -> list[_R]:
+    """Return each hour's computed row where it knows more than the stored one, else the stored one.
+
+    Retention deletes readings whose hour has its row: then only the row still knows. ``computed`` must have been read
+    before ``stored``, so that an hour that goes in between is in one of them.
+    """
+    rows = {row.t: row for row in computed}
+    for row in stored:
+        if row.t not in rows or knows(row) >= knows(rows[row.t]):
+            rows[row.t] = row
+    return sorted(rows.values(), key=lambda row: row.t)
