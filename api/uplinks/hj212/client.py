@@ -21,7 +21,16 @@ import structlog
 
 from api.uplinks.hj212.answers import Talk, reply
 from api.uplinks.hj212.frame import BadFrame, Deframer, encode
-from api.uplinks.hj212.message import ANSWER_WANTED, BadSegment, Group, Message, build, parse, qn_of
+from api.uplinks.hj212.message import (
+    ANSWER_WANTED,
+    BadSegment,
+    Group,
+    Message,
+    build,
+    groups_of,
+    parse,
+    qn_of,
+)
 from api.uplinks.hj212.profile import Profile
 from api.uplinks.hj212.queue import UplinkQueue, Waiting
 
@@ -218,8 +227,8 @@ class PlatformClient:
 
     def _data(self, packet: Waiting, qn: str) -> Message:
         flag = self._profile.flag | ANSWER_WANTED
-        groups = [dict(pair.split("=", 1) for pair in group.split(",")) for group in packet.row.cp.split(";")]
-        return Message(qn, self._profile.st, packet.row.cn, self._pw, packet.row.mn, flag, groups)
+        row = packet.row
+        return Message(qn, self._profile.st, row.cn, self._pw, row.mn, flag, groups_of(row.cp))
 
     def _send(self, session: _Session, message: Message) -> None:
         session.sock.sendall(encode(build(message)))

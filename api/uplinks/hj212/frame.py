@@ -14,7 +14,6 @@ MOST_SEGMENT: Final = 1024
 """Characters of a data segment."""
 _HEAD: Final = 6
 _TAIL: Final = 6
-_MOST_BUFFER: Final = 64 << 10
 
 Fault = Literal["noise", "length", "crc", "end"]
 
@@ -59,11 +58,8 @@ class Deframer:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[str | BadFrame]:
-        """Yield what is complete."""
+        """Yield what is complete; what is kept for the next time is less than one frame."""
         self._buffer += data
-        if len(self._buffer) > _MOST_BUFFER:
-            raw, self._buffer = bytes(self._buffer[:64]), self._buffer[-_MOST_SEGMENT_BYTES:]
-            yield BadFrame("noise", raw)
         while (one := self._take()) is not None:
             yield one
 
@@ -72,14 +68,10 @@ class Deframer:
         start = buffer.find(b"##")
         if start < 0:
             # The last byte may be the first half of the next beginning.
-            kept = 1 if buffer.endswith(b"#") else 0
-            return (
-                self._drop(len(buffer) - kept, "noise")
-                if bytes(buffer[: len(buffer) - kept]).strip()
-                else None
-            )
+            start = len(buffer) - buffer.endswith(b"#")
         if start > 0:
-            return self._drop(start, "noise") if bytes(buffer[:start]).strip() else self._skip(start)
+            before = self._drop(start, "noise")
+            return before if before.raw.strip() else self._take()
         if len(buffer) < _HEAD:
             return None
         digits = bytes(buffer[2:_HEAD])
@@ -106,10 +98,3 @@ class Deframer:
         raw = bytes(self._buffer[:count])
         del self._buffer[:count]
         return BadFrame(fault, raw)
-
-    def _skip(self, count: int) -> str | BadFrame | None:
-        del self._buffer[:count]
-        return self._take()
-
-
-_MOST_SEGMENT_BYTES: Final = _HEAD + MOST_SEGMENT + _TAIL

@@ -50,7 +50,6 @@ class Message:
 
 def build(message: Message) -> str:
     """Return the data segment of a message."""
-    cp = ";".join(",".join(f"{key}={value}" for key, value in group.items()) for group in message.groups)
     head = [
         ("QN", message.qn),
         ("ST", message.st),
@@ -59,7 +58,7 @@ def build(message: Message) -> str:
         ("MN", message.mn),
     ]
     return ";".join(f"{key}={value}" for key, value in head if value or key != "QN") + (
-        f";Flag={message.flag};CP=&&{cp}&&"
+        f";Flag={message.flag};CP=&&{content(message.groups)}&&"
     )
 
 
@@ -74,11 +73,20 @@ def parse(segment: str) -> Message:
     flag = fields.get("flag") or "0"
     if not (flag.isascii() and flag.isdigit() and len(flag) <= 3):
         raise BadSegment(f"Flag is no number: {flag[:20]!r}")
-    groups = tuple(dict(_pairs(group.split(","))) for group in rest[:-2].split(";") if group)
     return Message(
         fields.get("qn", ""), fields.get("st", ""), fields["cn"], fields.get("pw", ""), fields.get("mn", ""),
-        int(flag), groups,
+        int(flag), groups_of(rest[:-2]),
     )  # fmt: skip
+
+
+def content(groups: Sequence[Group]) -> str:
+    """Return what stands within CP: groups parted by ``;``, the keys of one by ``,``."""
+    return ";".join(",".join(f"{key}={value}" for key, value in group.items()) for group in groups)
+
+
+def groups_of(content: str) -> Sequence[Group]:
+    """Return the groups of what stands within CP."""
+    return tuple(dict(_pairs(group.split(","))) for group in content.split(";") if group)
 
 
 def qn_of(t: datetime) -> str:

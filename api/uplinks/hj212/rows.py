@@ -11,7 +11,7 @@ import numpy as np
 
 from analysis.days import noise_days
 from analysis.limits import site_clock
-from api.uplinks.hj212.message import Group
+from api.uplinks.hj212.message import Group, content
 from api.uplinks.hj212.profile import Kind, Profile
 from api.uplinks.hj212.queue import Row
 from contract.flags import NOISE_EXCLUDED
@@ -108,8 +108,7 @@ def _row(
 ) -> Row:
     at = time_text(profile, t)
     groups = [{"DataTime": at}, *profile.groups(kind, values, flag)]
-    cp = ";".join(",".join(f"{key}={value}" for key, value in group.items()) for group in groups)
-    return Row(station.mn, profile.commands[kind], at, cp, _PRIORITY[kind])
+    return Row(station.mn, profile.commands[kind], at, content(groups), _PRIORITY[kind])
 
 
 def _hour_values(one: NoiseHour) -> dict[str, float | None]:

@@ -102,7 +102,14 @@ def test_without_a_beginning_memory_stays_bounded() -> None:
     deframer = Deframer()
     for _ in range(200):
         list(deframer.feed(b"##0999" + b"x" * 900))
-    assert len(deframer._buffer) < 80_000
+        list(deframer.feed(b"\r\n" * 900))
+        assert len(deframer._buffer) < MOST_SEGMENT + 12
+
+
+def test_many_frames_in_one_piece_all_come_out() -> None:
+    packet = COMPUTED["an answer"]
+    found = list(Deframer().feed(b"\r\n" + (packet.encode() + b"\r\n") * 1_000))
+    assert found == [packet[6:-4]] * 1_000
 
 
 def test_a_segment_that_is_too_long_is_refused() -> None:
