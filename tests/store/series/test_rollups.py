@@ -168,11 +168,11 @@ def test_water_marks_every_hour_that_it_changes(store: SeriesStore) -> None:
     put(store, [water(T0 + 30 * MINUTE, 0)])
     assert _water_marks(store) == {0}
     put(store, [water(T0 + 5 * HOUR + 30 * MINUTE, 60)])
-    assert _water_marks(store) == {0, 1, 2, 3, 4, 5, 8}
+    assert _water_marks(store) == {0, 1, 2, 3, 4, 5}
     _roll_up(store, store.dirty_hours(T0 + 90 * DAY))
     assert _water_marks(store) == set()
     put(store, [water(T0 + 3 * HOUR, 50)])
-    assert _water_marks(store) == {0, 1, 2, 3, 4, 5, 8}
+    assert _water_marks(store) == {0, 1, 2, 3, 4, 5}
     _roll_up(store, store.dirty_hours(T0 + 90 * DAY))
     put(store, [water(T0 - 40 * DAY, 0)])
     assert _water_marks(store) == set(range(-40 * 24, 1))
