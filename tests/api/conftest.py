@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import uvicorn
@@ -24,6 +25,9 @@ from store.registry.users import find_user, open_session
 from store.series.duckdb_store import DuckDbStore
 from store.series.interface import SeriesStore
 from tests.api import seeding
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture(autouse=True)
@@ -152,3 +156,16 @@ def served(context: ApiContext) -> Iterator[Served]:
     server.should_exit = True
     thread.join(10)
     assert not thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def browser(program: Callable[[str], str]) -> Iterator[Browser]:
+    """A real Chromium for the tests of one module."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.api.browsing import CHROMIUM_ARGS
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=program("chromium"), args=CHROMIUM_ARGS)
+        yield opened
+        opened.close()

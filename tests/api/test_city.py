@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from analysis.city_verdicts import SiteStanding, site_standings
 from analysis.days import noise_days
@@ -22,7 +22,7 @@ from api.ground_plan import BadGroundPlan, PlacedSite, ground_plan, read_ground_
 from api.map_tiles import BadTiles, tile_layer
 from store.registry.models import Site
 from tests.api import seeding
-from tests.api.browsing import CHROMIUM_ARGS, Sounding, visiting
+from tests.api.browsing import Sounding, visiting
 from tests.api.conftest import Person, Served
 
 PERIOD = {"first": "2026-02-01", "last": "2026-02-28"}
@@ -168,14 +168,6 @@ def test_a_manager_learns_of_their_own_quarter_alone(person: Callable[..., Perso
 
 
 # -- the map in a browser --------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser(program: Callable[[str], str]) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program("chromium"), args=CHROMIUM_ARGS)
-        yield browser
-        browser.close()
 
 
 @pytest.mark.browser

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from api.app import create_app
 from api.context import ApiContext
 from store.registry import handling
-from tests.api.browsing import CHROMIUM_ARGS, Sounding, visiting
+from tests.api.browsing import Sounding, visiting
 from tests.api.conftest import Person, Served
 
 OWN_ALERT, OTHER_ALERT = 2, 4
@@ -94,14 +94,6 @@ def test_without_a_folder_photos_are_refused_with_the_cause(context: ApiContext)
 
 
 # -- on a phone ------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser(program: Callable[[str], str]) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program("chromium"), args=CHROMIUM_ARGS)
-        yield browser
-        browser.close()
 
 
 @pytest.mark.browser

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Request, expect, sync_playwright
+from playwright.sync_api import Browser, Request, expect
 
 from tests.api import seeding
-from tests.api.browsing import CHROMIUM_ARGS, WIDTHS, Sounding, Visitor, visiting
+from tests.api.browsing import WIDTHS, Sounding, Visitor, visiting
 from tests.api.conftest import Served
 
 pytestmark = pytest.mark.browser
@@ -28,14 +28,6 @@ VIEWS = {
     "setup-site": "#/setup/jing-yuan",
     "account": "#/account",
 }
-
-
-@pytest.fixture(scope="module")
-def browser(program: Callable[[str], str]) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program("chromium"), args=CHROMIUM_ARGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import pyotp
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from tests.api import seeding
-from tests.api.browsing import CHROMIUM_ARGS, visiting
+from tests.api.browsing import visiting
 from tests.api.conftest import Served
 
 pytestmark = [pytest.mark.browser, pytest.mark.system]
-
-
-@pytest.fixture(scope="module")
-def browser(program: Callable[[str], str]) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=program("chromium"), args=CHROMIUM_ARGS)
-        yield opened
-        opened.close()
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])

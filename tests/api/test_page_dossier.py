@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from api.context import ApiContext
 from store.registry import dossier as kept
 from tests.api import seeding
-from tests.api.browsing import CHROMIUM_ARGS, WIDTHS, Visitor, visiting
+from tests.api.browsing import WIDTHS, Visitor, visiting
 from tests.api.conftest import Served
 
 pytestmark = pytest.mark.browser
@@ -23,14 +22,6 @@ QUESTIONS = [
     {"id": "overall", "zh": "总体满意吗？", "en": "Overall?"},
     {"id": "night", "zh": "夜间", "en": "At night"},
 ]
-
-
-@pytest.fixture(scope="module")
-def browser(program: Callable[[str], str]) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program("chromium"), args=CHROMIUM_ARGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import msgspec
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from analysis.leaks.alarm import Alarm, EvidencePoint
 from analysis.rules.water_leak import seen
 from store.registry.models import Alert
 from tests.api import seeding
-from tests.api.browsing import CHROMIUM_ARGS, visiting
+from tests.api.browsing import visiting
 from tests.api.conftest import Served
 
 pytestmark = pytest.mark.browser
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture(scope="module")
-def browser(program: Callable[[str], str]) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program("chromium"), args=CHROMIUM_ARGS)
-        yield browser
-        browser.close()
 
 
 def _leak(served: Served) -> int:
