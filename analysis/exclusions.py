@@ -21,6 +21,7 @@ from store.series.interface import EventRow, NoiseHour, NoiseWindow, SeriesStore
 
 REASONS: Final = ("rain", "snow", "lightning", "wind", "other")
 _HOUR: Final = timedelta(hours=1)
+_MINUTE: Final = timedelta(minutes=1)
 _LONGEST: Final = timedelta(days=31)
 
 
@@ -119,8 +120,8 @@ def weather_spans(events: Iterable[EventRow], end: datetime) -> list[Span]:
 def cut_hours(series: SeriesStore, rows: Sequence[NoiseHour], spans: Sequence[Span]) -> list[NoiseHour]:
     """Return hour rows without ``spans``: level, maximum and valid time of a row that one touches are of the rest.
 
-    What is left is read from the seconds again. Percentiles of such an hour are left out rather than guessed: its
-    histogram cannot be cut.
+    What is left is read from the seconds again; once retention has deleted those, from the whole minutes. Percentiles
+    of such an hour are left out rather than guessed: its histogram cannot be cut.
     """
     if not spans:
         return list(rows)
@@ -133,12 +134,15 @@ def _touching(row: NoiseHour, spans: Sequence[Span]) -> list[Span]:
 
 
 def _cut(series: SeriesStore, row: NoiseHour, spans: Sequence[Span]) -> NoiseHour:
+    remaining = _remaining(row.t, row.t + _HOUR, spans)
     left = [
         window
-        for start, end in _remaining(row.t, row.t + _HOUR, spans)
+        for start, end in remaining
         for window in series.noise_windows(start, end, site=row.site)
         if window.source == row.source
     ]
+    if all(window.last_t is None for window in left):
+        left = [window for start, end in remaining for window in _minutes(series, row, start, end)]
     valid = [window for window in left if window.laeq_db is not None]
     excluded = dict(row.excluded_s)
     for span in spans:
@@ -152,6 +156,21 @@ def _cut(series: SeriesStore, row: NoiseHour, spans: Sequence[Span]) -> NoiseHou
         ln_from="none", laf_bins=(), laf_counts=(), valid_s=valid_s, valid_share=valid_s / 3600.0,
         excluded_s=excluded,
     )  # fmt: skip
+
+
+def _minutes(series: SeriesStore, row: NoiseHour, start: datetime, end: datetime) -> list[NoiseWindow]:
+    """Return the minutes of a row that lie within a stretch as a whole."""
+    first = row.t + -((row.t - start) // _MINUTE) * _MINUTE
+    last = row.t + (end - row.t) // _MINUTE * _MINUTE
+    if first >= last:
+        return []
+    points = series.noise_series(row.site, row.source, first, last, step_s=60)
+    return [
+        NoiseWindow(
+            row.site, row.source, one.laeq_db, one.lafmax_db, 60.0 * one.valid_share, one.valid_share, one.t
+        )
+        for one in points
+    ]
 
 
 def _remaining(start: datetime, end: datetime, spans: Iterable[Span]) -> list[tuple[datetime, datetime]]:
