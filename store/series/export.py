@@ -27,6 +27,8 @@ KINDS: Final[tuple[ExportKind, ...]] = get_args(ExportKind)
 """``seconds`` and ``hours`` of noise, ``minutes`` (1/3-octave spectra), ``water`` registers, ``water-hours``,
 ``events``."""
 
+_OF_HOURS: Final = ("hours", "water-hours")
+"""Rows that stay when retention has deleted the newest reading: nothing but the query tells where they end."""
 FIRST_BAND: Final = 10
 _BANDS: Final = range(FIRST_BAND, 44)
 """IEC band numbers of the exported spectrum, 10 Hz to 20 kHz: what a device of ours measures."""
@@ -34,6 +36,8 @@ _DEFAULT_ZONE: Final = "Asia/Shanghai"
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST: Final = datetime(2262, 1, 1, tzinfo=UTC)
+"""A server that counts nanoseconds in 64 bits knows no later time."""
 _MOST_SECONDS: Final = 50_000
 _MOST_EVENTS: Final = 10_000
 _OFFSET_STEP_US: Final = 900 * 1_000_000  # the offsets of all zones change at quarters of an hour
@@ -89,14 +93,18 @@ def parts(series: SeriesStore, query: ExportQuery) -> Iterator[Part]:
         raise ValueError(
             f"the range ends ({query.end.isoformat()}) before it starts ({query.start.isoformat()})"
         )
-    newest = series.newest()
-    end = min(query.end, newest + timedelta(microseconds=1)) if newest else query.start
+    end = min(query.end, _LATEST) if query.kind in _OF_HOURS else _end_of_readings(series, query)
     schema, length = schema_of(query.kind), max(end - query.start, timedelta(microseconds=1))
     for n, (site, source) in enumerate(query.sources):
         zone = query.zones.get(site, _DEFAULT_ZONE)
         for columns, until in _pieces(series, query.kind, site, source, query.start, end):
             done = (n + (until - query.start) / length) / len(query.sources)
             yield Part(_batch(schema, columns, site, source, zone), min(1.0, done))
+
+
+def _end_of_readings(series: SeriesStore, query: ExportQuery) -> datetime:
+    newest = series.newest()
+    return min(query.end, newest + timedelta(microseconds=1)) if newest else query.start
 
 
 def packed(rows: pa.RecordBatch) -> bytes:
@@ -122,7 +130,7 @@ def _pieces(
     read, usual, most = _READERS[kind]
     span = usual
     while start < end:
-        columns, until = read(series, site, source, start, min(start + span, end))
+        columns, until = read(series, site, source, start, start + min(span, end - start))
         # Where nothing is, take longer strides; where something is, a stride is what memory is to hold.
         span = usual if len(columns["t"]) else min(2 * span, most)
         start = until
@@ -204,9 +212,9 @@ def _events(
 _READERS: Final[dict[ExportKind, tuple[_Read, timedelta, timedelta]]] = {
     "seconds": (_seconds, 12 * _HOUR, 32 * _DAY),
     "minutes": (_minutes, 2 * _DAY, 8 * _DAY),
-    "hours": (_hours, 90 * _DAY, 360 * _DAY),
+    "hours": (_hours, 90 * _DAY, 3_600 * _DAY),
     "water": (_water, 4 * _DAY, 32 * _DAY),
-    "water-hours": (_water_hours, 360 * _DAY, 360 * _DAY),
+    "water-hours": (_water_hours, 360 * _DAY, 3_600 * _DAY),
     "events": (_events, 32 * _DAY, 360 * _DAY),
 }
 

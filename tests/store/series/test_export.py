@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,8 @@ from pyarrow import parquet
 
 from store.series.export import KINDS, ExportKind, ExportQuery, band_key, parts, schema_of, stored_sources
 from store.series.export_file import FORMATS, ExportFormat, encode
-from store.series.interface import SeriesStore
+from store.series.interface import NoiseHour, SeriesStore, WaterHour
+from tests.store.series.conftest import OpenStore
 from tests.store.series.made import (
     DAY,
     DEVICE,
@@ -31,6 +33,10 @@ from tests.store.series.made import (
     water,
 )
 
+SILENT = NoiseHour(
+    SITE, DEVICE, T0, laeq_db=None, l5_db=None, l10_db=None, l50_db=None, l90_db=None, l95_db=None,
+    lafmax_db=None, lafmin_db=None, sd_db=None, valid_s=0.0, valid_share=0.0, measured_s=0.0, seconds=0,
+)  # fmt: skip
 ZONES = {SITE: "Asia/Shanghai", "river": "Europe/Berlin"}
 
 
@@ -78,6 +84,21 @@ def test_the_sites_time_follows_its_daylight_saving(store: SeriesStore) -> None:
     put(store, [second(change - SECOND, site="river"), second(change, site="river")])
     rows = lines(exported(store, "seconds", "csv", change - DAY, change + DAY))
     assert [row["t_site"] for row in rows] == ["2026-03-29T01:59:59+01:00", "2026-03-29T03:00:00+02:00"]
+
+
+def test_hours_are_exported_when_no_reading_is_left(open_store: OpenStore) -> None:
+    store = open_store()
+    rows = [replace(SILENT, t=t) for t in (T0, T0 + 400 * DAY)]
+    store.write_rollups(rows, [WaterHour(SITE, METER, T0, 9.0, 1)])
+    store.close()
+    store, whole = open_store(), (T0 - DAY, datetime.max.replace(tzinfo=UTC))
+    assert [row["t"] for row in table(store, "hours", "parquet", *whole, [(SITE, DEVICE)])] == [
+        T0,
+        T0 + 400 * DAY,
+    ]
+    assert [row["volume_l"] for row in table(store, "water-hours", "parquet", *whole, [(SITE, METER)])] == [
+        9.0
+    ]
 
 
 def test_every_kind_in_every_format(store: SeriesStore) -> None:
