@@ -60,28 +60,14 @@ class RowOut(Out):
     note: Label
 
 
-class LimitRowOut(Out):
-    """A row of a standard's preset."""
+class LimitRowOut(RowOut):
+    """A limit of a standard's preset."""
 
-    id: str = Field(examples=["gb3096.class1.day"])
-    label: Label
     applies_to: str = Field(examples=["1"])
     period: str = Field(examples=["day"])
     quantity: str = Field(examples=["ld_db"])
     value: float = Field(examples=[55.0])
     unit: str = Field(examples=["dB"])
-    comparator: str = Field(examples=["<="])
-    rounding: float = Field(examples=[0.1])
-    standard: str = Field(examples=["GB 3096-2008"])
-    edition: str = Field(examples=["2008"])
-    title: Label
-    clause: str
-    valid_from: str = Field(examples=["2008-10-01"])
-    valid_to: str | None
-    source: str
-    verified: Literal["V", "C", "K"]
-    project_default: bool = Field(description="This project's own number, no standard's.")
-    note: Label
 
 
 def limit_out(limit: Limit) -> LimitOut:
@@ -96,12 +82,8 @@ def limit_out(limit: Limit) -> LimitOut:
 def limit_row_out(row: LimitRow) -> LimitRowOut:
     """Render a preset's row."""
     return LimitRowOut(
-        id=row.id, label=Label(zh=row.label_zh, en=row.label_en), applies_to=row.applies_to, period=row.period,
-        quantity=row.quantity, value=row.value, unit=row.unit, comparator=row.comparator, rounding=row.rounding,
-        standard=row.standard, edition=row.edition, title=Label(zh=row.title_zh, en=row.title_en),
-        clause=row.clause, valid_from=row.valid_from.isoformat(),
-        valid_to=row.valid_to.isoformat() if row.valid_to else None, source=row.source, verified=row.verified,
-        project_default=row.project_default, note=Label(zh=row.note_zh, en=row.note_en),
+        **dict(row_out(row)), applies_to=row.applies_to, period=row.period, quantity=row.quantity, value=row.value,
+        unit=row.unit,
     )  # fmt: skip
 
 

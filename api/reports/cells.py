@@ -7,8 +7,8 @@ from typing import Final
 from analysis.report.model import Cell, CellFormat
 from analysis.report.words import NONE, level, number, percent
 
-RIGHT: Final = frozenset({"level", "share", "litres", "m3", "number", "count", "money"})
-"""Formats that stand at the right."""
+NUMERIC: Final = frozenset[CellFormat]({"level", "share", "litres", "m3", "number", "count", "money"})
+"""Formats of numbers: they stand at the right of a page's column, and are numbers in a workbook."""
 
 
 def shown(value: Cell, form: CellFormat) -> str:

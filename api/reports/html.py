@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from analysis.report.model import Chart, Paragraph, Report, Table, Tiles
 from analysis.report.words import Words, local
-from api.reports.cells import RIGHT, shown
+from api.reports.cells import NUMERIC, shown
 from api.reports.svg import chart_svg
 
 _TAGS: Final = {"zh": "zh-CN", "en": "en"}
@@ -20,7 +20,7 @@ def report_html(report: Report) -> str:
     """Render a report; what is printed and what is read in a browser is the same page."""
     words = Words(report.language)
     return _environment().get_template("report.html").render(
-        report=report, lang=_TAGS[report.language], shown=shown, right=RIGHT, kind=_kind, svg=_svg, printed=_printed,
+        report=report, lang=_TAGS[report.language], shown=shown, right=NUMERIC, kind=_kind, svg=_svg, printed=_printed,
         more=_more, widths=_widths, t=words.t, made=local(report.generated_at, report.zone), page_of=_page_of(words),
     )  # fmt: skip
 

@@ -16,13 +16,13 @@ from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
 from analysis.report.model import Block, Cell, CellFormat, Paragraph, Report, Table, Tiles
+from api.reports.cells import NUMERIC
 
 _FORMATS: Final[dict[CellFormat, str]] = {
     "level": "0.0", "share": "0.0%", "litres": "#,##0", "m3": "#,##0.00", "number": "#,##0.0", "count": "#,##0",
     "money": "#,##0.00", "date": "yyyy-mm-dd", "time": 'yyyy-mm-dd hh:mm:ss"Z"', "text": "@", "link": "General",
 }  # fmt: skip
 _FILLS: Final = {"": None, "good": "#E1F1E7", "bad": "#FCE6E3", "weak": "#F3F1EA"}
-_NUMERIC: Final = frozenset({"level", "share", "litres", "m3", "number", "count", "money"})
 _FONT: Final = "Noto Sans CJK SC"
 _LONGEST: Final = 32_000
 """Characters that a cell may hold in Excel, less a little."""
@@ -151,7 +151,7 @@ def _table(sheet: Worksheet, table: Table, top: int, styles: _Styles) -> int:
 def _write(sheet: Worksheet, row: int, column: int, value: Cell, form: CellFormat, style: Format) -> None:
     if value is None or value == "":
         sheet.write_blank(row, column, None, style)
-    elif isinstance(value, int | float) and form in _NUMERIC:
+    elif isinstance(value, int | float) and form in NUMERIC:
         sheet.write_number(row, column, value, style)
     elif form == "date" and isinstance(value, str):
         sheet.write_datetime(row, column, datetime.fromisoformat(value), style)

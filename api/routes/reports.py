@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import msgspec
 from fastapi import APIRouter, Body, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field, field_validator
 
+from analysis.report.model import Language
 from analysis.report.period import parse
 from api import registry_reads as reads
 from api.access import Identity
@@ -18,7 +19,7 @@ from api.cache import caches_of
 from api.context import ApiContext
 from api.guard import Context, Who
 from api.problems import ApiProblem, documented, not_found
-from api.reports.desk import DeskFull, Order, ReportDesk, Ticket
+from api.reports.desk import DeskFull, Form, Kind, Order, ReportDesk, State, Ticket
 from api.reports.pdf import PdfImpossible
 from api.reports.worker import RenderFailed, check_pdf
 from api.routes.dossiers import ProgrammeInPath, SiteInPath
@@ -27,8 +28,6 @@ from store.registry.dossier import find_version
 
 router = APIRouter(tags=["reports"])
 
-Language = Literal["zh", "en"]
-Form = Literal["pdf", "xlsx"]
 ReportId = Annotated[
     str, Path(pattern="^[0-9a-f]{16}$", description="A report's id.", examples=["9f86d081884c7d65"])
 ]
@@ -67,13 +66,13 @@ class ReportOut(Out):
     """A report and how far it is. `error_code` and `error` say why one failed."""
 
     id: str = Field(examples=["9f86d081884c7d65"])
-    kind: Literal["quarter", "city", "dossier"]
+    kind: Kind
     site: str | None = Field(description="null for the report on all quarters.", examples=["quiet-garden"])
     period: str = Field(description="A month, a year, or the programme of a dossier.", examples=["2026-10"])
     version: int | None = Field(description="The frozen version of a dossier; null for the present one.")
     language: Language
     format: Form
-    state: Literal["waiting", "gathering", "rendering", "done", "failed"]
+    state: State
     progress: float = Field(description="0 to 1.", examples=[0.7])
     made_by: str
     asked_at: datetime

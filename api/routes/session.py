@@ -23,6 +23,7 @@ from store.registry import second_factor
 from store.registry.models import User
 from store.registry.users import (
     PASSWORD_MOST,
+    Role,
     WeakPassword,
     close_session,
     demand_password,
@@ -65,7 +66,7 @@ class MeOut(Out):
     """Who is logged in. Changes need `csrf_token` in the header `X-CSRF-Token`."""
 
     name: str = Field(examples=["li.wei"])
-    role: Literal["admin", "bureau", "water_office", "manager", "committee", "viewer"]
+    role: Role
     language: Literal["zh", "en"]
     sites: list[str] | None = Field(description="The sites that the user may see; null for every site.")
     csrf_token: str

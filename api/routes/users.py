@@ -18,6 +18,7 @@ from api.refusals import refusals
 from api.schemas import Out
 from store.registry.models import User
 from store.registry.users import (
+    Role,
     close_sessions_of,
     create_user,
     find_user,
@@ -28,7 +29,6 @@ from store.registry.users import (
 
 router = APIRouter(tags=["users"], prefix="/users")
 
-Role = Literal["admin", "bureau", "water_office", "manager", "committee", "viewer"]
 UserName = Annotated[str, Path(max_length=64, examples=["li.wei"])]
 
 

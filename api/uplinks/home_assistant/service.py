@@ -13,6 +13,7 @@ import structlog
 from sqlalchemy import func, select
 
 from analysis.limits import present_limit
+from api import registry_reads as reads
 from api.mqtt_link import Broker
 from api.uplinks.config import HomeAssistantConfig
 from api.uplinks.home_assistant.link import HomeAssistantLink
@@ -55,7 +56,7 @@ def read_picture(registry: Registry, sites: tuple[str, ...], now: datetime) -> P
     with registry.reader() as session:
         rows = [one for one in session.scalars(select(Site)) if not sites or one.name in sites]
         names = {one.name for one in rows}
-        devices = select(Device).where(Device.kind.in_(("noise", "both")), Device.enabled.is_(True))
+        devices = select(Device).where(Device.kind.in_(reads.NOISE_KINDS), Device.enabled.is_(True))
         counts = (
             select(Alert.site, func.count())
             .where(Alert.open_key.is_not(None), Alert.state != "pending")
