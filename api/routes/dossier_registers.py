@@ -26,7 +26,8 @@ from analysis.dossier.standard import PROGRAMMES, BadStandard, Programme, parse_
 from api import registry_reads as reads
 from api.audit import record
 from api.guard import Context, Who
-from api.problems import ApiProblem, documented, invalid, not_found
+from api.problems import documented, invalid, not_found
+from api.refusals import refusals
 from api.routes.dossiers import ProgrammeInPath, SiteInPath
 from api.schemas import Out
 from store.registry import dossier as kept
@@ -171,12 +172,10 @@ def add_dossier_entry(
     """Enter a complaint, noise source, measure, rule or fitting. Do not write names of residents."""
     with context.registry.session() as session:
         reads.one_site(session, site)
-        try:
+        with refusals():
             row = kept.add_entry(
                 session, site, given.kind, as_json(given), who=who.name, now=context.clock.now()
             )
-        except kept.TooMany as error:
-            raise ApiProblem(409, "not_possible", str(error)) from None
         detail = {"kind": row.kind, **row.data}
         record(session, who.name, "dossier.entry.add", f"{site}/entry:{row.id}", context.wall.now(), detail)
         return _entry_out(row)
@@ -192,17 +191,10 @@ def change_dossier_entry(
         row = _entry(session, site, entry_id)
         if given.kind != row.kind:
             raise invalid("body.kind", f"this line is a {row.kind}; make a new one for another kind")
-        try:
+        with refusals():
             kept.change_entry(
-                session,
-                row,
-                as_json(given),
-                who=who.name,
-                now=context.clock.now(),
-                expected_version=expected_version,
-            )
-        except kept.ChangedMeanwhile as error:
-            raise ApiProblem(409, "changed_meanwhile", str(error)) from None
+                session, row, as_json(given), who=who.name, now=context.clock.now(), expected_version=expected_version
+            )  # fmt: skip
         record(
             session, who.name, "dossier.entry.change", f"{site}/entry:{row.id}", context.wall.now(), row.data
         )
@@ -229,13 +221,11 @@ def _keep(
         before = kept.profile_of(session, site)
         others = dict(before.overrides) if before else {}
         overrides = {**others, rule[0]: rule[1]} if rule else None
-        try:
+        with refusals():
             row = kept.keep_profile(
                 session, site, who=who, now=context.clock.now(), data=data, overrides=overrides,
                 expected_version=expected_version,
             )  # fmt: skip
-        except kept.ChangedMeanwhile as error:
-            raise ApiProblem(409, "changed_meanwhile", str(error)) from None
         record(session, who, action, site, context.wall.now(), data if rule is None else {rule[0]: rule[1]})
         return _profile_out(row)
 

@@ -25,6 +25,7 @@ from api.context import ApiContext
 from api.guard import Context, Who
 from api.problems import ApiProblem, documented, invalid, not_found
 from api.ratelimit import Rate, RateLimit
+from api.refusals import refusals
 from api.routes.dossiers import SiteInPath
 from api.schemas import Label, Out
 from api.times import Day
@@ -143,15 +144,13 @@ def open_survey(
         closes_at = site_clock(reads.one_site(session, site)).midnight(given.last_day + timedelta(days=1))
         if not now < closes_at <= now + _LONGEST:
             raise invalid("body.last_day", "must not be over, and lie within a year")
-        try:
+        with refusals():
             row = kept.open_survey(
                 session, site, topic=given.topic, title_zh=given.title_zh or words.zh,
                 title_en=given.title_en or words.en,
                 questions=[asdict(one) for one in survey.QUESTIONS[given.topic]], now=now, closes_at=closes_at,
                 who=who.name,
             )  # fmt: skip
-        except kept.TooMany as error:
-            raise ApiProblem(409, "not_possible", str(error)) from None
         detail = {"topic": row.topic, "closes_at": row.closes_at.isoformat()}
         record(
             session, who.name, "dossier.survey.open", f"{site}/survey:{row.id}", context.wall.now(), detail
@@ -239,17 +238,12 @@ def answer_linked_survey(
     except survey.BadAnswers as error:
         raise invalid("body.answers", str(error)) from None
     _demand_rate(request, row.id)
-    with context.registry.session() as session:
+    today = site_clock(site).local(context.clock.now()).date()
+    with context.registry.session() as session, refusals():
         try:
-            kept.add_answer(
-                session, row, browser, answers, site_clock(site).local(context.clock.now()).date()
-            )
+            kept.add_answer(session, row, browser, answers, today)
         except kept.AnsweredAlready:
-            raise ApiProblem(
-                409, "answered_already", "this browser has answered already; thank you"
-            ) from None
-        except kept.TooMany as error:
-            raise ApiProblem(409, "not_possible", str(error)) from None
+            raise _answered_already() from None
 
 
 def _answered_already() -> ApiProblem:

@@ -21,6 +21,7 @@ from api.cache import caches_of
 from api.context import ApiContext
 from api.guard import Context, Who
 from api.problems import ApiProblem, documented, not_found
+from api.refusals import refusals
 from api.schemas import Label, Out
 from api.times import Day, FirstDay, LastDay, dates_of
 from store.registry import dossier as kept
@@ -175,21 +176,19 @@ def freeze_dossier(
     present = _present(None, context, site, programme, asked.first, asked.last)
     try:
         with context.registry.session() as session:
-            row = gather.freeze(session, present, note=asked.note.strip(), who=who.name, now=present.made_at)
+            with refusals():
+                row = gather.freeze(
+                    session, present, note=asked.note.strip(), who=who.name, now=present.made_at
+                )
             detail = {
-                "number": row.number,
-                "sha256": row.sha256,
-                "score": row.score,
-                "first": str(present.first),
+                "number": row.number, "sha256": row.sha256, "score": row.score, "first": str(present.first),
                 "last": str(present.last),
-            }
+            }  # fmt: skip
             record(session, who.name, "dossier.freeze", f"{site}/{programme}", context.wall.now(), detail)
             return _version_out(row)
     except IntegrityError:
         told = "somebody else froze a version at this moment; look at it first"
         raise ApiProblem(409, "changed_meanwhile", told) from None
-    except kept.TooMany as error:
-        raise ApiProblem(409, "not_possible", str(error)) from None
 
 
 @router.get(

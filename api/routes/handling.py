@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from api.audit import record
 from api.guard import Context, Who
 from api.problems import ApiProblem, documented, invalid, not_found
+from api.refusals import refusals
 from api.routes.alerts import AlertId, visible_alert
 from api.routes.dossier_files import files_of
 from api.schemas import Out
@@ -19,7 +20,6 @@ from store.registry.handling import (
     MOST_TEXT,
     PHOTO_TYPES,
     AlertHandling,
-    TooManyEntries,
     add_handling,
     demand_room,
     handling_of,
@@ -77,12 +77,10 @@ def add_alert_note(context: Context, who: Who, alert_id: AlertId, given: NoteIn)
     kind: Literal["done", "note"] = "done" if given.done else "note"
     with context.registry.session() as session:
         visible_alert(session, who, alert_id)
-        try:
+        with refusals():
             row = add_handling(
                 session, alert_id, kind, who=who.name, now=context.clock.now(), text=given.text
             )
-        except TooManyEntries as error:
-            raise ApiProblem(409, "not_possible", str(error)) from None
         record(
             session, who.name, f"alert.{kind}", f"alert:{alert_id}", context.wall.now(), {"text": row.text}
         )
@@ -101,13 +99,14 @@ def add_alert_photo(
     found = _demand_photo(content)
     with context.registry.reader() as session:
         visible_alert(session, who, alert_id)
-        _demand_room(session, alert_id)
+        with refusals():
+            demand_room(session, alert_id, "photo")
     sha256 = folder.keep(content)
     with context.registry.session() as session:
-        _demand_room(session, alert_id)
-        row = add_handling(
-            session, alert_id, "photo", who=who.name, now=context.clock.now(), photo=(sha256, found)
-        )
+        with refusals():
+            row = add_handling(
+                session, alert_id, "photo", who=who.name, now=context.clock.now(), photo=(sha256, found)
+            )
         detail = {"sha256": sha256, "size_bytes": len(content)}
         record(session, who.name, "alert.photo", f"alert:{alert_id}", context.wall.now(), detail)
         return _out(row)
@@ -143,13 +142,6 @@ def _demand_photo(content: bytes) -> str:
     if found not in PHOTO_TYPES:
         raise invalid("body", "a photo is a JPEG, PNG or WebP file")
     return found
-
-
-def _demand_room(session: Any, alert_id: int) -> None:
-    try:
-        demand_room(session, alert_id, "photo")
-    except TooManyEntries as error:
-        raise ApiProblem(409, "not_possible", str(error)) from None
 
 
 def _out(row: AlertHandling) -> HandlingOut:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from analysis.alerts import silences
 from analysis.rules.backtest import MOST_DAYS, NotReplayable, Replayable
 from analysis.rules.catalog import new_kinds
-from analysis.rules.edit import BadRule, ChangedMeanwhile, add_rule, change_rule, effective, history, schema
+from analysis.rules.edit import BadRule, add_rule, change_rule, effective, history, schema
 from analysis.rules.kinds import kind_of, parse_params
 from analysis.rules.trial import try_rule
 from api import registry_reads as reads
@@ -22,6 +22,7 @@ from api.access import Identity
 from api.audit import record
 from api.guard import Context, Who
 from api.problems import ApiProblem, documented, invalid, not_found
+from api.refusals import refusals
 from api.schemas import Out
 from api.times import Instant
 from store.registry.models import Rule, Silence
@@ -176,15 +177,11 @@ def change_rule_of_site(
     now = context.wall.now()
     with context.registry.session() as session:
         before = _visible_rule(session, who, rule_id).version
-        try:
+        with refusals("body.params"):
             row = change_rule(
                 session, rule_id, who=who.name, now=now, params=given.params, enabled=given.enabled, note=given.note,
                 expected_version=given.expected_version,
             )  # fmt: skip
-        except ChangedMeanwhile as error:
-            raise ApiProblem(409, "changed_meanwhile", str(error)) from None
-        except BadRule as error:
-            raise invalid("body.params", str(error)) from None
         if row.version != before:
             detail = {"site": row.site, "kind": row.kind, "enabled": row.enabled, "params": row.params}
             record(session, who.name, "rule.change", f"rule:{rule_id}", now, detail)
@@ -197,13 +194,11 @@ def add_rule_of_site(context: Context, who: Who, given: Annotated[RuleIn, Body()
     now = context.wall.now()
     with context.registry.session() as session:
         _visible_site(session, who, given.site)
-        try:
+        with refusals():
             row = add_rule(
                 session, given.site, given.kind, given.params, who=who.name, now=now, enabled=given.enabled,
                 note=given.note,
             )  # fmt: skip
-        except BadRule as error:
-            raise invalid("body", str(error)) from None
         record(session, who.name, "rule.add", f"rule:{row.id}", now, given.model_dump())
         return _rule_out(row)
 
