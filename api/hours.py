@@ -1,4 +1,4 @@
-"""The hours of a range: the stored rows, and computed from the readings what no row knows yet."""
+"""The hours of a range: computed from the readings as far as that is quick and they are there, else the stored rows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def noise_hours(
     """Return the hours of a whole-hour range, ascending; hours without any data are left out."""
     computed = series.noise_hours(site, source, _computed_from(start, end, now), end)
     stored = series.noise_rollups(start, end, site=site, source=source)
-    rows = _joined(computed, stored, lambda row: (row.seconds, round(row.measured_s, 3)))
+    rows = _joined(computed, stored, lambda row: (row.seconds, round(row.measured_s, 3), sum(row.laf_counts)))
     return [row for row in rows if row.measured_s]
 
 
@@ -47,13 +47,13 @@ def _computed_from(start: datetime, end: datetime, now: datetime) -> datetime:
 
 
 def _joined(computed: Iterable[_R], stored: Iterable[_R], knows: Callable[[_R], Any]) -> list[_R]:
-    """Return each hour's computed row where it knows more than the stored one, else the stored one.
+    """Return each hour's computed row, but the stored one where that knows more.
 
     Retention deletes readings whose hour has its row: then only the row still knows. ``computed`` must have been read
     before ``stored``, so that an hour that goes in between is in one of them.
     """
     rows = {row.t: row for row in computed}
     for row in stored:
-        if row.t not in rows or knows(row) >= knows(rows[row.t]):
+        if row.t not in rows or knows(row) > knows(rows[row.t]):
             rows[row.t] = row
     return sorted(rows.values(), key=lambda row: row.t)

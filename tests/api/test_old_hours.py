@@ -39,15 +39,20 @@ def _water(store: SeriesStore, span: timedelta = 2 * HOUR) -> list[WaterHour]:
     return water_hours(store, SITE, METER, T0, T0 + span, NOW)
 
 
+def _computed(store: SeriesStore) -> tuple[list[NoiseHour], list[WaterHour]]:
+    span = T0, T0 + 2 * HOUR
+    return store.noise_hours(SITE, DEVICE, *span), store.water_hours(SITE, METER, *span)
+
+
 @SPANS
 @KINDS
 def test_hours_outlive_their_readings(series: SeriesStore, retention: Retention, span: timedelta) -> None:
     roll_up(series, NOW)
-    before = _noise(series, span), _water(series, span)
-    assert [row.seconds for row in before[0]] == [120]
-    assert before[1] and all(row.volume_l is not None for row in before[1][:2])
+    noise, water = series.noise_rollups(T0, T0 + span), series.water_rollups(T0, T0 + span)
+    assert [row.seconds for row in noise] == [row.seconds for row in _noise(series, span)] == [120]
+    assert water == _water(series, span) and all(row.volume_l is not None for row in water[:2])
     assert series.retain(retention, NOW, budget_s=60).deleted
-    assert (_noise(series, span), _water(series, span)) == before
+    assert (_noise(series, span), _water(series, span)) == (noise, water)
 
 
 def test_late_data_is_in_the_answer_before_it_is_in_the_row(series: SeriesStore) -> None:
@@ -56,6 +61,9 @@ def test_late_data_is_in_the_answer_before_it_is_in_the_row(series: SeriesStore)
     put(series, [water(T0 + 2 * MINUTE, 25)])
     assert [row.seconds for row in _noise(series)] == [125]
     assert [row.readings for row in _water(series)] == [3, 0]
+    assert (_noise(series), _water(series)) == _computed(series)
+    put(series, [minute(T0 + 2 * MINUTE, {700: 480})])
+    assert (_noise(series), _water(series)) == _computed(series)
 
 
 def test_an_hour_that_has_minutes_alone_is_an_hour(series: SeriesStore) -> None:
