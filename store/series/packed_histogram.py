@@ -8,10 +8,12 @@ that of ours odd.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
-from typing import Final, overload
+from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
+
+from store.series.packed_ints import PackedSequence
 
 _HEAD: Final = struct.Struct("<Bh")
 _WIDTHS: Final = {2: np.dtype("<u2"), 4: np.dtype("<u4")}
@@ -43,43 +45,7 @@ def _unpacked(data: bytes) -> tuple[np.ndarray, np.ndarray]:
     return used + first, dense[used]
 
 
-class _Lazy(Sequence[int]):
-    """A sequence of integers over the packed bytes; equal to any sequence of the same numbers."""
-
-    __slots__ = ("_data",)
-
-    def __init__(self, data: bytes = b"") -> None:
-        self._data = data
-
-    tolist: Callable[[], list[int]]
-
-    def __len__(self) -> int:
-        return len(self.tolist())
-
-    @overload
-    def __getitem__(self, index: int) -> int: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[int]: ...
-    def __getitem__(self, index: int | slice) -> int | list[int]:
-        return self.tolist()[index]
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.tolist())
-
-    def __bool__(self) -> bool:
-        return bool(self._data)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and self.tolist() == list(other)
-
-    def __hash__(self) -> int:
-        return hash(tuple(self.tolist()))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.tolist()})"
-
-
-class PackedBins(_Lazy):
+class PackedBins(PackedSequence):
     """The bins of a packed histogram that hold something."""
 
     __slots__ = ()
@@ -89,7 +55,7 @@ class PackedBins(_Lazy):
         return _unpacked(self._data)[0].tolist()
 
 
-class PackedCounts(_Lazy):
+class PackedCounts(PackedSequence):
     """The counts of a packed histogram, one for each of its bins."""
 
     __slots__ = ()

@@ -3,18 +3,54 @@
 from __future__ import annotations
 
 import sys
+from abc import abstractmethod
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
 
 
-class PackedInts(Sequence[int]):
-    """An immutable sequence of 32-bit integers over little-endian bytes; equal to any sequence of the same numbers."""
+class PackedSequence(Sequence[int]):
+    """An immutable sequence of integers over packed bytes; equal to any sequence of the same numbers."""
 
     __slots__ = ("_data",)
 
     def __init__(self, data: bytes = b"") -> None:
         self._data = data
+
+    @abstractmethod
+    def tolist(self) -> list[int]:
+        """Return all numbers."""
+
+    def __len__(self) -> int:
+        return len(self.tolist())
+
+    @overload
+    def __getitem__(self, index: int) -> int: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[int]: ...
+    def __getitem__(self, index: int | slice) -> int | list[int]:
+        return self.tolist()[index]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.tolist())
+
+    def __bool__(self) -> bool:
+        return bool(self._data)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self.tolist() == list(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.tolist()))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.tolist()})"
+
+
+class PackedInts(PackedSequence):
+    """32-bit integers over little-endian bytes."""
+
+    __slots__ = ()
 
     @classmethod
     def of(cls, values: Iterable[int]) -> PackedInts:
@@ -36,27 +72,6 @@ class PackedInts(Sequence[int]):
 
     def __len__(self) -> int:
         return len(self._data) // 4
-
-    @overload
-    def __getitem__(self, index: int) -> int: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[int]: ...
-    def __getitem__(self, index: int | slice) -> int | list[int]:
-        return self.tolist()[index]
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.tolist())
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, PackedInts):
-            return self._data == other._data
-        return isinstance(other, Sequence) and self.tolist() == list(other)
-
-    def __hash__(self) -> int:
-        return hash(tuple(self.tolist()))
-
-    def __repr__(self) -> str:
-        return f"PackedInts.of({self.tolist()})"
 
 
 def _in_little_endian(values: array[int]) -> array[int]:
