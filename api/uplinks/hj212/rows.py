@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from analysis.days import noise_days
+from analysis.exclusions import Span, cut_hours
 from analysis.limits import site_clock
 from api.uplinks.hj212.message import Group, content
 from api.uplinks.hj212.profile import Kind, Profile
@@ -35,24 +36,29 @@ class Station:
 
 
 def hour_rows(
-    profile: Profile, series: SeriesStore, station: Station, start: datetime, end: datetime
-) -> Iterator[Row]:
-    """Yield the hours that are over, have been computed and hold data."""
-    for one in series.noise_rollups(start, end, site=station.site, source=station.device):
+    profile: Profile, series: SeriesStore, station: Station, start: datetime, end: datetime, left_out: Sequence[Span]
+) -> Iterator[Row]:  # fmt: skip
+    """Yield the hours that are over, have been computed and hold data.
+
+    They go out as measured; an hour of which too much is ``left_out`` (weather, by hand) carries the flag ``D``.
+    """
+    hours = series.noise_rollups(start, end, site=station.site, source=station.device)
+    for one, rest in zip(hours, cut_hours(series, hours, left_out), strict=True):
         if one.laeq_db is not None:
-            yield _row(profile, station, "hour", one.t, _hour_values(one), _flag(one.valid_share))
+            yield _row(profile, station, "hour", one.t, _hour_values(one), _flag(rest.valid_share))
 
 
 def day_rows(
-    profile: Profile, series: SeriesStore, station: Station, site: Site, now: datetime, days: int
-) -> Iterator[Row]:
-    """Yield the dates whose night is over, of the last ``days``."""
+    profile: Profile, series: SeriesStore, station: Station, site: Site, now: datetime, days: int,
+    left_out: Sequence[Span],
+) -> Iterator[Row]:  # fmt: skip
+    """Yield the dates whose night is over, of the last ``days``: Ld and Ln as on the page, without ``left_out``."""
     clock = site_clock(site)
     last = clock.period_date(now) - timedelta(days=1)
     while clock.night_bounds(last)[1] > now:
         last -= timedelta(days=1)
     first = last - timedelta(days=days - 1)
-    for one in noise_days(series, clock, site, station.device, first, last, now=now):
+    for one in noise_days(series, clock, site, station.device, first, last, now=now, exclusions=left_out):
         if one.day.laeq_db is None and one.night.laeq_db is None:
             continue
         values = {"ld_db": one.day.laeq_db, "ln_db": one.night.laeq_db}

@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from analysis.exclusions import spans_of
 from api.uplinks.config import Hj212Config
 from api.uplinks.hj212.answers import Talk
 from api.uplinks.hj212.client import PlatformClient
@@ -31,6 +32,7 @@ _RECENT: Final = timedelta(hours=3)
 _DEEP: Final = timedelta(days=15)
 """A day longer than an outbox holds: what a device sends after an outage is found as late as this."""
 _DEEP_DAYS: Final = 15
+_A_DAY: Final = timedelta(days=1)
 _SETTLE: Final = timedelta(minutes=1)
 _MINUTES_BACK: Final = timedelta(hours=1)
 _FORGET: Final = timedelta(days=40)
@@ -103,13 +105,13 @@ class Hj212Uplink:
 
     def _rows(self, station: Station, now: datetime, back: timedelta, deep: bool) -> list[Row]:
         end = floor_hour(now - _SETTLE)
-        rows = list(hour_rows(self._profile, self._series, station, end - back, end))
+        with self._registry.reader() as session:
+            site = session.get(Site, station.site)
+            left_out = spans_of(session, self._series, station.site, end - back - _A_DAY, now)
+        rows = list(hour_rows(self._profile, self._series, station, end - back, end, left_out))
         rows += self._minutes(station, now)
-        if deep:
-            with self._registry.reader() as session:
-                site = session.get(Site, station.site)
-                if site is not None:
-                    rows += day_rows(self._profile, self._series, station, site, now - _SETTLE, _DEEP_DAYS)
+        if deep and site is not None:
+            rows += day_rows(self._profile, self._series, station, site, now - _SETTLE, _DEEP_DAYS, left_out)
         return rows
 
     def _minutes(self, station: Station, now: datetime) -> list[Row]:

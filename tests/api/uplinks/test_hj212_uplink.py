@@ -6,18 +6,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from analysis.days import noise_days
+from analysis.exclusions import Span
+from analysis.limits import site_clock
 from api.uplinks.config import BadUplinks, Hj212Config, read_uplinks
 from api.uplinks.hj212.message import Message
 from api.uplinks.hj212.profile import NoSuchProfile, profile_of
 from api.uplinks.hj212.queue import Row, UplinkQueue
-from api.uplinks.hj212.rows import Station, minute_row
+from api.uplinks.hj212.rows import Station, day_rows, hour_rows, minute_row
 from api.uplinks.hj212.service import Hj212Uplink
 from store.registry.database import Registry
+from store.registry.models import Site
 from store.series.interface import SeriesStore
 from tests.api import seeding
 from tests.api.conftest import SetClock
@@ -172,6 +176,32 @@ def test_the_queue_keeps_hours_longest_and_counts_what_had_to_go(tmp_path: Path)
     again.forget("20260303000000")
     assert again.put(hours[:1]) == 1
     again.close()
+
+
+def test_what_is_left_out_flags_its_hours_and_takes_no_part_in_days(
+    series: SeriesStore, registry: Registry
+) -> None:
+    station, profile = Station(seeding.OWN_SITE, "dong-men", MN), profile_of("hj212-2017")
+    end = datetime(2026, 2, 27, 12, tzinfo=UTC)
+    rain = Span(end - timedelta(hours=6), end - timedelta(hours=4), "rain")
+    rows = list(hour_rows(profile, series, station, end - timedelta(hours=8), end, [rain]))
+    flags = {row.data_time: "Leq-Flag=D" in row.cp for row in rows}
+    assert [flags[at] for at in sorted(flags)] == [False, False, True, True, False, False, False, False]
+    with registry.reader() as session:
+        site = session.get_one(Site, seeding.OWN_SITE)
+    days = day_rows(profile, series, station, site, seeding.NOW, 5, [rain])
+    (sent,) = [row for row in days if row.data_time.startswith("20260227")]
+
+    def ld_db(*left_out: Span) -> float:
+        on = date(2026, 2, 27)
+        (day,) = noise_days(
+            series, site_clock(site), site, "dong-men", on, on, now=seeding.NOW, exclusions=left_out
+        )
+        assert day.ld_db is not None
+        return day.ld_db
+
+    assert ld_db(rain) != ld_db()
+    assert f"Ld-Data={ld_db(rain):.1f}" in sent.cp
 
 
 def test_a_minutes_levels_are_those_of_its_seconds(series: SeriesStore) -> None:
