@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from api.live_hub import LiveHub
@@ -21,7 +22,7 @@ class ApiConfig:
 
     ``base_url`` is the address that people use, such as ``https://quietwater.example``; where it is ``https``, the
     session's cookie is marked Secure. ``demo`` tells the page to say that its data are a demonstration.
-    ``tiles`` are the layers of the map, from below; without one it is drawn on ``ground``, a GeoJSON file, or else on a
+    ``tiles`` are the layers of the map, from below; without one it is drawn on ``ground``, GeoJSON, or else on a
     plain plan of the districts. ``user_rate`` bounds the requests of one user, ``address_rate`` those of one address
     without a login.
     """
@@ -29,7 +30,7 @@ class ApiConfig:
     base_url: str = ""
     demo: bool = False
     tiles: tuple[TileLayer, ...] = ()
-    ground: Path | None = None
+    ground: Mapping[str, Any] | None = None
     user_rate: Rate = USER_RATE
     address_rate: Rate = ADDRESS_RATE
 

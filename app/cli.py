@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -133,7 +133,7 @@ def _web_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def up(
     ctx: click.Context, data: Path, host: str, port: int, base_url: str | None, mqtt_port: int,
     broker_url: str | None, store: StoreAddress | None, demo: bool, speed: float, history_h: float, mic: str | None,
-    tiles: tuple[TileLayer, ...], ground: Path | None, retention: Retention,
+    tiles: tuple[TileLayer, ...], ground: Mapping[str, Any] | None, retention: Retention,
 ) -> None:  # fmt: skip
     """Run everything on this machine: broker, ingest, analysis, API and page.
 
@@ -251,7 +251,7 @@ def analysis(data: Path, store: StoreAddress | None, base_url: str | None, reten
               help="Run analysis in this process, or leave it to `quietwater analysis`.")  # fmt: skip
 def serve(
     data: Path, host: str, port: int, base_url: str | None, mqtt_port: int, broker_url: str | None,
-    store: StoreAddress | None, with_analysis: bool, tiles: tuple[TileLayer, ...], ground: Path | None,
+    store: StoreAddress | None, with_analysis: bool, tiles: tuple[TileLayer, ...], ground: Mapping[str, Any] | None,
     retention: Retention,
 ) -> None:  # fmt: skip
     """Run analysis, API and page alone.

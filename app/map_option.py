@@ -19,13 +19,11 @@ def _layers(_ctx: click.Context, _parameter: click.Parameter, urls: tuple[str, .
         raise click.BadParameter(str(error)) from error
 
 
-def _plan(_ctx: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
-    if path is not None:
-        try:
-            read_ground_plan(path)
-        except BadGroundPlan as error:
-            raise click.BadParameter(str(error)) from error
-    return path
+def _plan(_ctx: click.Context, _parameter: click.Parameter, path: Path | None) -> dict[str, Any] | None:
+    try:
+        return read_ground_plan(path) if path is not None else None
+    except BadGroundPlan as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def map_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from api.map_tiles import TileLayer
 from store.series.address import DuckDbAddress, StoreAddress
@@ -33,8 +34,8 @@ class ServerSettings:
     """Where the series are; ``None`` for the embedded store in the data folder."""
     tiles: tuple[TileLayer, ...] = ()
     """Layers of the map, from below; without one it is drawn on ``ground``."""
-    ground: Path | None = None
-    """A GeoJSON file that the map is drawn on; ``None`` for a plain plan of the districts."""
+    ground: Mapping[str, Any] | None = None
+    """A plan as GeoJSON that the map is drawn on; ``None`` for a plain one of the districts."""
     ingest_name: str = "ingest"
     """Session of this ingest process at the broker; of several, each has its own."""
     ingest_group: str | None = None

@@ -15,7 +15,7 @@ from analysis.verdict_table import verdict_table
 from api import registry_reads as reads
 from api.cache import caches_of
 from api.context import ApiContext
-from api.ground_plan import PlacedSite, ground_plan, read_ground_plan
+from api.ground_plan import PlacedSite, ground_plan
 from api.guard import Context, Who
 from api.problems import documented
 from api.schemas import Out
@@ -79,7 +79,7 @@ def get_city_map(context: Context, who: Who) -> MapOut:
         ]
         return MapOut(tiles=tiles, ground=None)
     if context.config.ground is not None:
-        return MapOut(tiles=[], ground=read_ground_plan(context.config.ground))
+        return MapOut(tiles=[], ground=dict(context.config.ground))
     with context.registry.reader() as session:
         placed = [
             PlacedSite(site.district, site.longitude, site.latitude)

@@ -103,7 +103,7 @@ def test_a_bureaus_own_plan_is_read_or_refused_with_the_cause(context: ApiContex
     plan = {"type": "FeatureCollection", "features": []}
     own = tmp_path / "city.geojson"
     own.write_text(json.dumps(plan))
-    officer = Person(create_app(replace(context, config=ApiConfig(ground=own))), "bureau")
+    officer = Person(create_app(replace(context, config=ApiConfig(ground=read_ground_plan(own)))), "bureau")
     assert officer.get("/city/map").json() == {"tiles": [], "ground": plan}
     for text, cause in (("{", "not JSON"), ("[1]", "not GeoJSON"), ('{"type": "Topology"}', "not GeoJSON")):
         own.write_text(text)
