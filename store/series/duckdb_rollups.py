@@ -23,6 +23,10 @@ _LEVELS: Final = (
 _SHARES: Final = ("valid_s", "valid_share", "measured_s")
 _NOISE: Final = (*_LEVELS, *_SHARES, "seconds", "ln_from", "laf", "excluded_s")
 _WATER: Final = ("volume_l", "readings", "flags")
+# Data only grows, but for retention: a row (b) that knows less than the stored one (h) must not replace it. Of the same
+# time measured, seconds know more than minutes.
+_NOISE_NOT_LESS: Final = "(round(h.measured_s, 3), h.seconds) <= (round(b.measured_s, 3), b.seconds)"
+_WATER_NOT_LESS: Final = "(h.readings, h.volume_l IS NOT NULL) <= (b.readings, b.volume_l IS NOT NULL)"
 
 
 def write_noise(connection: Connection, numbers: Sequence[int], rows: Sequence[NoiseHour]) -> None:
@@ -36,10 +40,7 @@ def write_noise(connection: Connection, numbers: Sequence[int], rows: Sequence[N
     columns["excluded_s"] = _objects(
         [msgspec.json.encode(dict(row.excluded_s)).decode() if row.excluded_s else None for row in rows]
     )
-    # Data only grows, but for retention: a row that knows less than the stored one must not replace it.
-    _replace(
-        connection, "noise_hour", _NOISE, numbers, rows, columns, "h.measured_s <= b.measured_s + 0.0005"
-    )
+    _replace(connection, "noise_hour", _NOISE, numbers, rows, columns, _NOISE_NOT_LESS)
 
 
 def write_water(connection: Connection, numbers: Sequence[int], rows: Sequence[WaterHour]) -> None:
@@ -49,7 +50,7 @@ def write_water(connection: Connection, numbers: Sequence[int], rows: Sequence[W
         "readings": np.array([row.readings for row in rows], dtype=np.int32),
         "flags": np.array([row.flags for row in rows], dtype=np.int32),
     }
-    _replace(connection, "water_hour", _WATER, numbers, rows, columns, "h.readings <= b.readings")
+    _replace(connection, "water_hour", _WATER, numbers, rows, columns, _WATER_NOT_LESS)
 
 
 def read_noise(

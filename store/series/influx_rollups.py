@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -23,26 +24,45 @@ _WATER_FIELDS: Final = ("volume_l", "readings", "flags")
 _R = TypeVar("_R", NoiseHour, WaterHour)
 
 
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """How much a row knows of its hour: a rank of fields that only grow while data comes in."""
+
+    fields: tuple[str, ...]
+    rank: Callable[[Mapping[str, Any]], tuple[float, ...]]
+
+
+NOISE_KNOWS: Final = Knowledge(
+    ("measured_s", "seconds"), lambda row: (round(row["measured_s"], 3), row.get("seconds") or 0)
+)
+"""Of the same time measured, seconds know more than minutes."""
+WATER_KNOWS: Final = Knowledge(
+    ("readings", "volume_l"), lambda row: (row["readings"], row.get("volume_l") is not None)
+)
+
+
 def next_revisions(
-    http: InfluxHttp, rows: Sequence[_R], measurement: str, knows: str
+    http: InfluxHttp, rows: Sequence[_R], measurement: str, knows: Knowledge
 ) -> list[tuple[_R, int]]:
     """Return the rows to be stored with their revision; one that knows less than the stored one is left out.
 
-    ``knows`` is the field that only grows while data comes in: late data must not replace a row whose seconds
-    retention has deleted since.
+    Late data must not replace a row whose readings retention has deleted since.
     """
     statements = []
     for row in rows:
         t_ns = int(row.t.timestamp()) * S
         chosen = where(site=row.site, source=row.source, start_ns=t_ns, end_ns=t_ns + _HOUR_NS)
-        statements.append(f"SELECT {knows} FROM {measurement}{chosen} ORDER BY time DESC LIMIT 1")
+        fields = ", ".join(knows.fields)
+        statements.append(f"SELECT {fields} FROM {measurement}{chosen} ORDER BY time DESC LIMIT 1")
     result: list[tuple[_R, int]] = []
     for row, answer in zip(rows, ask(http, http.address.lasting, statements), strict=True):
-        stored = answer[0].values[0] if answer and answer[0].values else None
-        if stored is None:
+        if not answer or not answer[0].values:
             result.append((row, 0))
-        elif getattr(row, knows) >= stored[1] - 0.0005:
-            result.append((row, stored[0] % _HOUR_NS + 1))
+            continue
+        stored = dict(zip(answer[0].columns, answer[0].values[0], strict=True))
+        offered = {key: getattr(row, key) for key in knows.fields}
+        if knows.rank(offered) >= knows.rank(stored):
+            result.append((row, stored["time"] % _HOUR_NS + 1))
     return result
 
 

@@ -193,8 +193,14 @@ class InfluxStore:
         noise = list({(row.site, row.source, row.t): row for row in noise}.values())
         water = list({(row.site, row.source, row.t): row for row in water}.values())
         new = [
-            *(lines.noise_hour(*one) for one in self._next(noise, lines.NOISE_HOUR, "measured_s")),
-            *(lines.water_hour(*one) for one in self._next(water, lines.WATER_HOUR, "readings")),
+            *(
+                lines.noise_hour(*one)
+                for one in self._next(noise, lines.NOISE_HOUR, influx_rollups.NOISE_KNOWS)
+            ),
+            *(
+                lines.water_hour(*one)
+                for one in self._next(water, lines.WATER_HOUR, influx_rollups.WATER_KNOWS)
+            ),
         ]
         for piece in lines.chunks(new, _LINES_AT_A_TIME):
             self._http.write(self._address.lasting, b"\n".join(piece))
@@ -203,7 +209,7 @@ class InfluxStore:
             *(("water", row.site, row.source, int(row.t.timestamp())) for row in water),
         ])  # fmt: skip
 
-    def _next(self, rows: Any, measurement: str, knows: str) -> Any:
+    def _next(self, rows: Any, measurement: str, knows: influx_rollups.Knowledge) -> Any:
         return influx_rollups.next_revisions(self._http, rows, measurement, knows) if rows else []
 
     def noise_rollups(

@@ -158,6 +158,8 @@ def test_a_poorer_row_does_not_replace_a_richer_one(store: SeriesStore) -> None:
     store.dirty_hours(T0 + DAY)
     store.write_rollups([rich], [WaterHour(SITE, METER, T0, 9.0, 4)])
     store.write_rollups([replace(rich, measured_s=5.0, laeq_db=20.0)], [WaterHour(SITE, METER, T0, None, 1)])
+    # As much time measured, but from minutes alone; as many readings, but no volume.
+    store.write_rollups([replace(rich, seconds=0, laeq_db=20.0)], [WaterHour(SITE, METER, T0, None, 4)])
     (row,) = store.noise_rollups(T0, T0 + HOUR)
     assert row.laeq_db == pytest.approx(50.0, abs=1e-3)
     assert row.revision == 0
