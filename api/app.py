@@ -56,7 +56,7 @@ from api.routes import (
 )
 from api.throttle import LoginThrottle
 from api.version import VERSION
-from store.registry.dossier_files import MOST_BYTES
+from store.registry.attached_files import MOST_BYTES
 
 _MOST_BODY: Final = 256 << 10
 _LARGER_BODIES: Final = (

@@ -12,19 +12,18 @@ from sqlalchemy.orm import Session
 
 from analysis.dossier.standard import shipped
 from api import registry_reads as reads
+from api.attached_files import files_of
 from api.audit import record
-from api.context import ApiContext
 from api.guard import Context, Who
 from api.problems import ApiProblem, documented, invalid, not_found
 from api.routes.dossiers import SiteInPath
 from api.schemas import Out
 from store.registry import dossier as kept
-from store.registry.dossier_files import (
+from store.registry.attached_files import (
     MOST_BYTES,
     MOST_BYTES_OF_SITE,
     MOST_FILES,
     BadFile,
-    FileFolder,
     media_type,
     safe_name,
 )
@@ -133,13 +132,6 @@ def remove_dossier_attachment(
         if row.removed_at is None:
             row.removed_at = context.clock.now()
             record(session, who.name, "dossier.file.remove", f"{site}/file:{row.id}", context.wall.now())
-
-
-def files_of(context: ApiContext) -> FileFolder:
-    """Return the folder of files, or raise the problem "unavailable" where the server has none."""
-    if context.files is None:
-        raise ApiProblem(503, "unavailable", "this server has no folder for files")
-    return FileFolder(context.files)
 
 
 def _demand_file(content: bytes) -> str:

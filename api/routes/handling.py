@@ -8,14 +8,14 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Body, Path, Response
 from pydantic import BaseModel, Field
 
+from api.attached_files import files_of
 from api.audit import record
 from api.guard import Context, Who
 from api.problems import ApiProblem, documented, invalid, not_found
 from api.refusals import refusals
 from api.routes.alerts import AlertId, visible_alert
-from api.routes.dossier_files import files_of
 from api.schemas import Out
-from store.registry.dossier_files import MOST_BYTES, BadFile, media_type
+from store.registry.attached_files import MOST_BYTES, BadFile, media_type
 from store.registry.handling import (
     MOST_TEXT,
     PHOTO_TYPES,

@@ -109,5 +109,7 @@ class InfluxMarks:
         oldest = self._dirty.oldest_write()
         upto = min(now, oldest if oldest is not None else now) - 2 * _OVERLAP_NS
         if upto - self._watermark >= _WATERMARK_EVERY_NS:
-            self._http.write(self._http.address.minutes, f"{WATERMARK},kind=all upto_ns={upto}i {now}".encode())
+            self._http.write(
+                self._http.address.minutes, f"{WATERMARK},kind=all upto_ns={upto}i {now}".encode()
+            )
             self._watermark = upto

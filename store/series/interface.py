@@ -229,7 +229,10 @@ class SeriesStore(Protocol):
         ...
 
     def noise_windows(self, start: datetime, end: datetime, *, site: str | None = None) -> list[NoiseWindow]:
-        """Return each source's levels over one window: what a rolling rule looks at."""
+        """Return each source's levels over one window, from its seconds: what a rolling rule looks at.
+
+        A window of which retention has deleted the seconds has no level.
+        """
         ...
 
     def noise_hours(self, site: str, source: str, start: datetime, end: datetime) -> list[NoiseHour]:
