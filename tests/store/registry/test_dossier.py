@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from store.registry import dossier
-from store.registry.database import Registry
 from store.registry.attached_files import SUFFIXES, BadFile, FileFolder, media_type, safe_name
+from store.registry.database import Registry
 from store.registry.provisioning import add_site
 
 NOW = datetime(2026, 3, 1, 4, tzinfo=UTC)
