@@ -57,7 +57,8 @@ def forecast(
     if len(known) < LEAST_DAYS or days_left < 0:
         return None
     used = sum(known) / len(known) * len(daily_m3)
-    recent = [volume for volume in daily_m3[-_RECENT_DAYS:] if volume is not None]
+    # A meter that has been silent for longer goes on as it was when it was last heard.
+    recent = [volume for volume in daily_m3[-_RECENT_DAYS:] if volume is not None] or known[-_RECENT_DAYS:]
     ends = sorted(used + _rest(recent, days_left, run) for run in range(_RUNS))
     at = [ends[int(share * (_RUNS - 1))] for share in (0.1, 0.5, 0.9)]
     return Forecast(used, at[0], at[1], at[2], days_left), ends

@@ -102,3 +102,10 @@ def test_a_small_group_tells_nothing() -> None:
 def test_a_forecast_of_a_period_that_is_over_is_what_was_used() -> None:
     result = forecast([1.0] * 31, TODAY, TODAY + timedelta(days=30))
     assert result is not None and result[0].likely_m3 == result[0].used_m3 == 31.0
+
+
+def test_a_meter_that_fell_silent_goes_on_as_it_was() -> None:
+    known = [1.0] * LEAST_DAYS
+    found = forecast([*known, *[None] * 200], date(2026, 1, 1), date(2026, 12, 31))
+    assert found is not None
+    assert (found[0].used_m3, found[0].likely_m3) == pytest.approx((214.0, 365.0))
