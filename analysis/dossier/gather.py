@@ -143,14 +143,15 @@ def _water(
     hours = [row for name in masters for row in series.water_rollups(start, end, site=site.name, source=name)]
     row = kept.profile_of(session, site.name)
     profile = parse_profile(row.data) if row else Profile()
+    until = min(clock.local(now).date(), date(last.year, 12, 31))
     return WaterPeriod(
         site, meters, water_days(series, clock, site.name, first, last), hours, clock, first, last,
-        profile.persons, profile.households, _plan_share(series, site, meters, clock.local(now).date()),
+        profile.persons, profile.households, _plan_share(series, site, meters, until),
     )  # fmt: skip
 
 
 def _plan_share(series: SeriesStore, site: Site, meters: Sequence[Meter], today: date) -> float | None:
-    """The probable volume of the year over its plan; ``None`` without a plan or with too few known days."""
+    """The probable volume of the year of ``today`` over its plan; ``None`` without a plan or known days enough."""
     if not meters:
         return None
     stands = account.quarter(series, site, meters, today)

@@ -141,8 +141,14 @@ def test_the_plan_is_held_against_the_probable_year(series: DuckDbStore, registr
         found = measured_facts(session, series, site, "water", FIRST, LAST, later)["water.plan_share"]
         meters = list(session.query(Meter).filter(Meter.site == "garden"))
         stands = quarter(series, site, meters, date(2026, 2, 10))
+        after = measured_facts(
+            session, series, site, "water", FIRST, LAST, datetime(2027, 1, 20, 4, tzinfo=UTC)
+        )
+        whole_year = quarter(series, site, meters, date(2026, 12, 31))
     assert found.note is None
     assert stands.forecast is not None and found.value == pytest.approx(stands.forecast.likely_m3 / 1000.0)
+    assert whole_year.forecast is not None
+    assert after["water.plan_share"].value == pytest.approx(whole_year.forecast.likely_m3 / 1000.0)
 
 
 def test_what_the_settings_lack_is_named_as_the_gap(series: DuckDbStore, registry: Registry) -> None:
