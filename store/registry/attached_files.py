@@ -1,4 +1,4 @@
-"""Files attached to dossiers and alerts: known by their content, kept under their SHA-256 where no page is served from."""
+"""Files attached to dossiers and alerts: known by content, kept under their SHA-256 where no page is served from."""
 
 from __future__ import annotations
 
