@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol
+from zlib import crc32
 
 import msgspec
 
@@ -128,7 +129,7 @@ class DistrictUnit(_RegisterUnit):
 
     def __init__(self, site: str, zone: str, meter: str) -> None:
         self._config = DistrictConfig(zone=zone)
-        key = f"district/{meter}/{zone}"[:64]
+        key = f"district/{meter}/{crc32(zone.encode()):08x}"  # another zone begins anew
         super().__init__(site, DISTRICT, meter, key, DistrictDetector(self._config))
 
     def _believed(self, row: HourRow) -> HourRow:

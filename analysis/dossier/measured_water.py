@@ -13,14 +13,13 @@ from analysis.days import WaterDay
 from analysis.dossier.facts import Evidence, Fact, SiteThreshold
 from analysis.dossier.text import Text
 from analysis.site_settings import settings_of
+from analysis.water.account import KNOWN_ENOUGH
 from analysis.water.leakage import balance
 from analysis.water.quota import PerHead, per_head, quota_for
 from contract.sitetime import SiteClock
 from store.registry.models import Meter, Site
 from store.series.interface import WaterHour
 
-KNOWN_ENOUGH: Final = 0.75
-"""Share of a day's hours that must be known for the day to count (project default, as for the quota)."""
 NIGHT_HOURS: Final = (2, 3)
 """Hours of the day of the smallest night flow, 02:00 to 04:00 (usual practice)."""
 DAYS_A_MONTH: Final = 365.25 / 12.0

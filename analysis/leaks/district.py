@@ -110,7 +110,7 @@ class DistrictDetector:
         return alarm
 
     def _evidence(self, zone: tzinfo | None) -> tuple[EvidencePoint, ...]:
-        """Return the lowest hour of each day, beside the same hour's usual flow."""
+        """Return the flow of each day's lowest hour, beside that of the lowest hour of a usual day, L/h."""
         state = self._state
         risen = state.watch.risen
         usual = risen.usual_lph if risen is not None else None

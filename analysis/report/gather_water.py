@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import Final
 
 from analysis.days import WaterDay, water_days
 from analysis.limits import site_clock
 from analysis.report.facts import MeterFacts, QuarterWaterDay, TierFacts, WaterFacts, WaterOrigin
 from analysis.report.period import Period
 from analysis.site_settings import settings_of
-from analysis.water.account import quarter, tariff_of, tariff_span
+from analysis.water.account import KNOWN_ENOUGH, quarter, tariff_of, tariff_span
 from analysis.water.leakage import Balance, balance
 from analysis.water.quota import per_head, quota_for
 from analysis.water.tariff import bill, standing
 from store.registry.models import Meter, Site
 from store.series.interface import SeriesStore
-
-KNOWN_ENOUGH: Final = 0.75
-"""Share of a day's hours that must be known for the day to count (project default, as in ``water.account``)."""
 
 
 def gather_water(

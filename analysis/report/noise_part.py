@@ -96,7 +96,7 @@ def _source(facts: QuarterFacts, source: SourceFacts, words: Words) -> Iterator[
     if facts.period.kind == "month":
         yield _days_chart(source, name, words)
         yield _profile_chart(facts, source, name, words)
-        yield _days_table(source, words.t("table.days", device=name), source.days, words)
+        yield _days_table(words.t("table.days", device=name), source.days, words)
         return
     yield _calendar(source, words.t("chart.calendar", device=name), "night", words)
     yield _calendar(source, words.t("chart.calendar_day", device=name), "day", words)
@@ -104,13 +104,10 @@ def _source(facts: QuarterFacts, source: SourceFacts, words: Words) -> Iterator[
     yield _months_table(source, words.t("table.months", device=name), words)
     bad = [day for day in source.days if "fail" in (day.day.verdict, day.night.verdict)]
     if bad:
-        yield _days_table(source, words.t("table.bad_days", device=name), bad, words, most_printed=60)
+        yield _days_table(words.t("table.bad_days", device=name), bad, words, most_printed=60)
 
 
-def _days_table(
-    source: SourceFacts, title: str, days: Sequence[NoiseDay], words: Words, *, most_printed: int = 40
-) -> Table:
-    del source
+def _days_table(title: str, days: Sequence[NoiseDay], words: Words, *, most_printed: int = 40) -> Table:
     spec: Spec = [
         ("date", "date", 12, lambda day: iso(day.date)),
         ("ld", "level", 8, lambda day: day.ld_db),

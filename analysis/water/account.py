@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Literal
+from typing import Final, Literal
 
 from analysis.days import WaterDay, water_days
 from analysis.limits import site_clock
@@ -23,7 +23,7 @@ from store.series.interface import SeriesStore
 
 _DAY = timedelta(days=1)
 _COMPARED_DAYS = 28
-_KNOWN_ENOUGH = 0.75
+KNOWN_ENOUGH: Final = 0.75
 """Share of a day's hours that must be known for the day to count (project default)."""
 
 
@@ -117,7 +117,7 @@ def household(series: SeriesStore, site: Site, meter: Meter, today: date) -> Hou
     used = sum(day.volume_l or 0.0 for day in days) / 1000.0
     whole = [_counting_m3(day) for day in days[:-1]]  # today is not over
     recent = [
-        day.volume_l for day in days[-31:-1] if day.volume_l is not None and day.known_share >= _KNOWN_ENOUGH
+        day.volume_l for day in days[-31:-1] if day.volume_l is not None and day.known_share >= KNOWN_ENOUGH
     ]
     return HouseholdAccount(
         meter=meter.name, span=span, used_m3=used, known_share=_known_share(days),
@@ -137,7 +137,7 @@ def quarter(series: SeriesStore, site: Site, meters: Sequence[Meter], today: dat
     year = Span(date(today.year, 1, 1), date(today.year, 12, 31))
     days = _sum_by_day([_days_of(series, site, name, year.first, today) for name in counted])
     month = [
-        day.volume_l for day in days[-31:-1] if day.volume_l is not None and day.known_share >= _KNOWN_ENOUGH
+        day.volume_l for day in days[-31:-1] if day.volume_l is not None and day.known_share >= KNOWN_ENOUGH
     ]
     persons = settings.persons or sum(meter.persons or 0 for meter in households) or None
     homes = settings.households or len(households)
@@ -165,9 +165,9 @@ def peers(
     first, last = today - timedelta(days=_COMPARED_DAYS), today - _DAY
     known: dict[str, list[float]] = {}
     for day in water_days(series, site_clock(site), site.name, first, last):
-        if day.meter in group and day.volume_l is not None and day.known_share >= _KNOWN_ENOUGH:
+        if day.meter in group and day.volume_l is not None and day.known_share >= KNOWN_ENOUGH:
             known.setdefault(day.meter, []).append(day.volume_l)
-    use = {name: sum(of) / len(of) for name, of in known.items() if len(of) >= _COMPARED_DAYS * _KNOWN_ENOUGH}
+    use = {name: sum(of) / len(of) for name, of in known.items() if len(of) >= _COMPARED_DAYS * KNOWN_ENOUGH}
     return compare(own.name, use)
 
 
@@ -196,7 +196,7 @@ def loss_of(series: SeriesStore, site: Site, meters: Sequence[Meter], first: dat
 def _known_volume(days: Sequence[WaterDay]) -> float | None:
     """Return a meter's litres, what is missing taken as the mean of the rest; ``None`` where too much is missing."""
     share = _known_share(days)
-    if share < _KNOWN_ENOUGH:
+    if share < KNOWN_ENOUGH:
         return None
     return sum(day.volume_l or 0.0 for day in days) / share
 
@@ -230,7 +230,7 @@ def _sum_by_day(of_meters: Sequence[Sequence[WaterDay]]) -> list[WaterDay]:
 
 
 def _counting_m3(day: WaterDay) -> float | None:
-    if day.volume_l is None or day.known_share < _KNOWN_ENOUGH:
+    if day.volume_l is None or day.known_share < KNOWN_ENOUGH:
         return None
     return day.volume_l / day.known_share / 1000.0
 

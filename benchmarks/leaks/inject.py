@@ -48,16 +48,6 @@ class Ranges:
     """Standard deviation of an hour's leak about its rate, as a share of it."""
 
 
-LIKE_THE_FIELD: Final = Ranges(
-    rate_lph={
-        "drip": (1.5, 3.5), "toilet": (9.0, 60.0), "toilet_intermittent": (30.0, 80.0), "burst": (300.0, 1450.0),
-        "backflow": (3.0, 17.0), "stuck": (0.0, 0.0),
-    },
-    length_h={
-        "drip": (250.0, 950.0), "toilet": (60.0, 450.0), "toilet_intermittent": (140.0, 450.0), "burst": (2.0, 22.0),
-        "backflow": (6.0, 50.0), "stuck": (280.0, 700.0),
-    },
-)  # fmt: skip
 WIDER: Final = Ranges(
     rate_lph={
         "drip": (1.0, 8.0), "toilet": (6.0, 100.0), "toilet_intermittent": (15.0, 120.0), "burst": (250.0, 2500.0),
