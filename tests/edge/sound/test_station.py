@@ -366,11 +366,12 @@ def test_a_live_source_tells_its_calibration_and_whether_it_is_overdue(
     feeder.join()
     assert seconds and all(("calibration_overdue" in second.flags) == overdue for second in seconds)
     told = [event for event in events if event.kind == "calibration"]
+    whole = next(second for second in seconds if "gap" not in second.flags)  # the first may be a few samples long
     if age_days is None:
-        assert told == [] and seconds[0].laeq_db == pytest.approx(120 - 23.01, abs=0.1)
+        assert told == [] and whole.laeq_db == pytest.approx(120 - 23.01, abs=0.1)
     else:
         assert told[0].t == at and told[0].detail["full_scale_db"] == 131.0
-        assert seconds[0].laeq_db == pytest.approx(131 - 23.01, abs=0.1)
+        assert whole.laeq_db == pytest.approx(131 - 23.01, abs=0.1)
 
 
 def test_settings_are_checked_key_by_key():
