@@ -13,8 +13,7 @@ from analysis.days import WaterDay
 from analysis.dossier.facts import Evidence, Fact, SiteThreshold
 from analysis.dossier.text import Text
 from analysis.site_settings import settings_of
-from analysis.water.account import KNOWN_ENOUGH
-from analysis.water.leakage import balance
+from analysis.water.known import KNOWN_ENOUGH, counted_use, every_date, loss, summed
 from analysis.water.quota import PerHead, per_head, quota_for
 from contract.sitetime import SiteClock
 from store.registry.models import Meter, Site
@@ -26,6 +25,9 @@ DAYS_A_MONTH: Final = 365.25 / 12.0
 _WATER = Text("用水", "water")
 _NO_PEOPLE = Text("人数未填写", "the number of people is not entered")
 _NO_HOMES = Text("户数未填写", "the number of households is not entered")
+_UNKNOWN_METERS = Text(
+    "有分表数据不足，其用量计入漏损", "the use of sub-meters with too little data counts as lost"
+)
 _NO_PLAN = Text("当年用水计划未填写", "the year's plan is not entered")
 
 
@@ -91,18 +93,17 @@ def _whole_dates(days: Iterable[WaterDay], names: Sequence[str]) -> dict[date, M
 def _per_head(period: WaterPeriod) -> Fact:
     settings = settings_of(period.site).water
     counted = _names(period.meters, "master") or _names(period.meters, "household")
-    dates = _whole_dates(period.days, counted)
+    used = counted_use(summed([every_date(period.days, name, period.first, period.last) for name in counted]))
     people = (
         settings.persons
         or period.people
         or sum(one.persons or 0 for one in period.meters if one.role == "household")
         or None
     )
-    volume = sum(sum(of.values()) for of in dates.values())
-    use = per_head(volume, len(dates), people, quota_for(settings, period.last))
+    use = per_head(used.volume_l, used.dates, people, quota_for(settings, period.last))
     note = _NO_PEOPLE if people is None else None
     return _fact(
-        period, use.litres_per_person_day, "lpd", len(dates) / _dates(period), len(dates), _quota(use), note
+        period, use.litres_per_person_day, "lpd", used.dates / _dates(period), used.dates, _quota(use), note
     )
 
 
@@ -114,15 +115,12 @@ def _quota(use: PerHead) -> SiteThreshold | None:
 
 
 def _loss(period: WaterPeriod) -> Fact:
-    """The plain balance over the dates on which every meter is known."""
-    masters, subs = _names(period.meters, "master"), _names(period.meters, "household", "public")
-    if not masters or not subs:
-        return _fact(period, None, "share", 0.0, 0)
-    dates = _whole_dates(period.days, [*masters, *subs])
-    let_in = sum(of[name] for of in dates.values() for name in masters)
-    known = [sum(of[name] for of in dates.values()) for name in subs]
-    share = balance(let_in, known).lost_share if let_in > 0.0 else None
-    return _fact(period, share, "share", len(dates) / _dates(period), len(dates))
+    """The balance over the dates that count at every master meter; without a sub-meter there is none."""
+    found = loss(period.days, period.meters, period.first, period.last)
+    whole = found.balance is not None and found.balance.known_share == 1.0
+    share = found.balance.lost_share if found.balance and found.balance.known_share > 0.0 else None
+    note = None if whole or share is None else _UNKNOWN_METERS
+    return _fact(period, share, "share", found.dates / _dates(period), found.dates, note=note)
 
 
 def _night(period: WaterPeriod) -> Fact:

@@ -142,7 +142,7 @@ def _quarters_table(lines: Sequence[_Line], words: Words) -> Table:
 
     def loss(one: _Line) -> float | None:
         water = one.facts.water
-        return water.balance.lost_share if water and water.balance else None
+        return water.loss.balance.lost_share if water and water.loss.balance else None
 
     spec: Spec = [
         ("quarter", "text", 20, lambda one: words.label(one.facts.site.label_zh, one.facts.site.label_en)),

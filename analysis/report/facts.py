@@ -16,7 +16,7 @@ from analysis.site_settings import SiteSettings
 from analysis.standard_rows import Row, TariffRow
 from analysis.validity import Validity
 from analysis.water.account import QuarterAccount
-from analysis.water.leakage import Balance
+from analysis.water.known import Loss
 from analysis.water.quota import PerHead
 from contract.sitetime import SiteClock
 from store.registry.models import Site
@@ -136,7 +136,7 @@ class TierFacts:
 
 @dataclass(frozen=True, slots=True)
 class WaterFacts:
-    """The quarter's water. ``balance`` is over ``balance_days``, the days on which every meter is known in full."""
+    """The quarter's water; ``known_days`` are the dates that count in the use per person."""
 
     measured_by: str
     meters: tuple[MeterFacts, ...]
@@ -146,8 +146,7 @@ class WaterFacts:
     persons: int | None
     households: int
     litres_per_household_day: float | None
-    balance: Balance | None
-    balance_days: int
+    loss: Loss
     year: QuarterAccount
     year_until: date
     tariff: TariffRow

@@ -11,8 +11,8 @@ from analysis.limits import site_clock
 from analysis.report.facts import MeterFacts, QuarterWaterDay, TierFacts, WaterFacts, WaterOrigin
 from analysis.report.period import Period
 from analysis.site_settings import settings_of
-from analysis.water.account import KNOWN_ENOUGH, quarter, tariff_of, tariff_span
-from analysis.water.leakage import Balance, balance
+from analysis.water.account import quarter, tariff_of, tariff_span
+from analysis.water.known import KNOWN_ENOUGH, counted_use, every_date, known_share, loss, summed
 from analysis.water.quota import per_head, quota_for
 from analysis.water.tariff import bill, standing
 from store.registry.models import Meter, Site
@@ -24,36 +24,27 @@ def gather_water(
 ) -> WaterFacts:
     """Collect the water of a site with at least one meter. Raises ``StoreUnavailable``."""
     clock, settings = site_clock(site), settings_of(site).water
-    by_meter = _by_meter(water_days(series, clock, site.name, period.first, period.last))
+    known = water_days(series, clock, site.name, period.first, period.last)
     origins = _origins(series, site, period)
-    facts = tuple(_meter(one, by_meter.get(one.name, {}), origins, period) for one in meters)
+    facts = tuple(_meter(one, known, origins, period) for one in meters)
     days = tuple(_day(facts, period.first + timedelta(days=n), n) for n in range(period.days))
     masters = [one for one in facts if one.role == "master"]
     homes = [one for one in facts if one.role == "household"]
-    counted = _counted_days(masters or homes, period)
-    litres = sum(volume for volume in counted)
+    used = counted_use(summed([one.days for one in masters or homes]))
     persons = settings.persons or sum(one.persons or 0 for one in homes) or None
     households = settings.households or len(homes)
     until = min(period.last, clock.local(now).date())
     tariff = tariff_of(settings)
     span = tariff_span(tariff.period, until)
-    found, over = _balance(facts)
     return WaterFacts(
         measured_by="master" if masters else "households" if homes else "none", meters=facts, days=days,
-        known_days=len(counted), persons=persons, households=households,
-        per_head=per_head(litres, len(counted), persons, quota_for(settings, until)),
-        litres_per_household_day=litres / len(counted) / households if counted and households else None,
-        balance=found, balance_days=over, year=quarter(series, site, meters, until), year_until=until,
-        tariff=tariff, tariff_first=span.first,
+        known_days=used.dates, persons=persons, households=households,
+        per_head=per_head(used.volume_l, used.dates, persons, quota_for(settings, until)),
+        litres_per_household_day=used.volume_l / used.dates / households if used.dates and households else None,
+        loss=loss(known, meters, period.first, period.last),
+        year=quarter(series, site, meters, until), year_until=until, tariff=tariff, tariff_first=span.first,
         tiers=_tiers(series, site, [one for one in meters if one.role == "household"], span.first, until),
     )  # fmt: skip
-
-
-def _by_meter(days: Sequence[WaterDay]) -> dict[str, dict[date, WaterDay]]:
-    found: dict[str, dict[date, WaterDay]] = defaultdict(dict)
-    for one in days:
-        found[one.meter][one.date] = one
-    return found
 
 
 def _origins(series: SeriesStore, site: Site, period: Period) -> dict[tuple[str, date], WaterOrigin]:
@@ -69,63 +60,26 @@ def _origins(series: SeriesStore, site: Site, period: Period) -> dict[tuple[str,
 
 
 def _meter(
-    meter: Meter,
-    known: Mapping[date, WaterDay],
-    origins: Mapping[tuple[str, date], WaterOrigin],
-    period: Period,
+    meter: Meter, known: Sequence[WaterDay], origins: Mapping[tuple[str, date], WaterOrigin], period: Period
 ) -> MeterFacts:
-    dates = [period.first + timedelta(days=n) for n in range(period.days)]
-    days = tuple(known.get(day) or WaterDay(day, meter.name, None, 0.0) for day in dates)
+    days = tuple(every_date(known, meter.name, period.first, period.last))
     counted = [day.volume_l for day in days if day.volume_l is not None and day.known_share >= KNOWN_ENOUGH]
     return MeterFacts(
         name=meter.name, label_zh=meter.label_zh, label_en=meter.label_en, role=meter.role, persons=meter.persons,
         volume_l=sum(counted) if counted else None, known_days=len(counted), days=days,
-        origins=tuple(origins.get((meter.name, day), WaterOrigin()) for day in dates),
+        origins=tuple(origins.get((meter.name, day.date), WaterOrigin()) for day in days),
     )  # fmt: skip
 
 
 def _day(meters: Sequence[MeterFacts], day: date, number: int) -> QuarterWaterDay:
     masters = [one.days[number] for one in meters if one.role == "master"]
     subs = [one.days[number] for one in meters if one.role != "master"]
-    return QuarterWaterDay(day, _sum(masters), _share(masters), _sum(subs), _share(subs))
+    return QuarterWaterDay(day, _sum(masters), known_share(masters), _sum(subs), known_share(subs))
 
 
 def _sum(days: Sequence[WaterDay]) -> float | None:
     known = [day.volume_l for day in days if day.volume_l is not None]
     return sum(known) if known else None
-
-
-def _share(days: Sequence[WaterDay]) -> float:
-    return sum(day.known_share for day in days) / len(days) if days else 0.0
-
-
-def _counted_days(meters: Sequence[MeterFacts], period: Period) -> list[float]:
-    """Return the litres of each day on which all of ``meters`` together are known well enough."""
-    found: list[float] = []
-    for number in range(period.days if meters else 0):
-        days = [one.days[number] for one in meters]
-        volume = _sum(days)
-        if volume is not None and _share(days) >= KNOWN_ENOUGH:
-            found.append(volume)
-    return found
-
-
-def _balance(meters: Sequence[MeterFacts]) -> tuple[Balance | None, int]:
-    """Balance the master meters against the others over the days on which every meter is known in full."""
-    masters = [one for one in meters if one.role == "master"]
-    subs = [one for one in meters if one.role != "master"]
-    if not masters or not subs:
-        return None, 0
-    whole = [
-        number for number in range(len(masters[0].days))
-        if all(one.days[number].known_share >= 1.0 and one.days[number].volume_l is not None for one in meters)
-    ]  # fmt: skip
-    let_in = sum(one.days[number].volume_l or 0.0 for one in masters for number in whole)
-    if let_in <= 0.0:
-        return None, 0
-    return balance(let_in, [sum(one.days[number].volume_l or 0.0 for number in whole) for one in subs]), len(
-        whole
-    )
 
 
 def _tiers(

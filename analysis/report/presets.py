@@ -21,7 +21,7 @@ def presets_used(
             *([water.per_head.quota] if water.per_head.quota else []),
             water.tariff,
             *([surcharge_of(settings.water)] if water.year.plan_m3 else []),
-            *(standards().rows(NumberRow, "quarter.loss.") if water.balance else []),
+            *(standards().rows(NumberRow, "quarter.loss.") if water.loss.balance else []),
         ]
     return tuple(_once(rows))
 

@@ -12,8 +12,8 @@ from analysis.report.model import Block, Language, Paragraph, Report, Section, S
 from analysis.report.noise_part import further_table, name_of, noise_section, points_table
 from analysis.report.provenance_part import provenance_section
 from analysis.report.rules_part import alerts_section, devices_section, rules_section
-from analysis.report.water_part import quota_words, use_words, water_section
-from analysis.report.words import Words, iso, level, local, percent
+from analysis.report.water_part import loss_words, quota_words, use_words, water_section
+from analysis.report.words import Words, iso, level, local
 from analysis.standards import standards
 
 _SHEETS = (
@@ -112,11 +112,12 @@ def _water_tiles(facts: QuarterFacts, words: Words) -> Iterator[Tile]:
         more=quota,
         mark="bad" if verdict == "above" else "good" if verdict == "within" else "weak",
     )  # fmt: skip
-    if water.balance is not None:
+    balance = water.loss.balance
+    if balance is not None:
         yield Tile(
-            label=words.t("tile.loss"), value=water.balance.lost_share, format="share",
-            more=words.t("tile.loss_more", days=water.balance_days),
-            mark="bad" if water.balance.grade in ("alarm", "warn") else "",
+            label=words.t("tile.loss"), value=balance.lost_share, format="share",
+            more=words.t("tile.loss_more", days=water.loss.dates, unknown=len(water.loss.unknown)),
+            mark="bad" if balance.grade in ("alarm", "warn") else "",
         )  # fmt: skip
 
 
@@ -138,9 +139,7 @@ def _sentences(facts: QuarterFacts, words: Words) -> Iterator[str]:
         )  # fmt: skip
     if facts.water is not None:
         yield use_words(facts.water, words)
-        if facts.water.balance is not None:
-            share = percent(facts.water.balance.lost_share)
-            yield words.t("say.balance", share=share, days=facts.water.balance_days)
+        yield from loss_words(facts.water, words)
     still = sum(one.state != "resolved" for one in facts.alerts)
     yield words.t("say.alerts", count=len(facts.alerts), open=still)
 

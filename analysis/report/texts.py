@@ -89,8 +89,9 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "{volume} m³ of water (over {days} counted days); without a number of residents there is no use per person.",
     ),
     "say.balance": (
-        "总表与分表之差占 {share} %（{days} 天各表数据完整）。",
-        "{share} % of the master meter's volume is not found at the others (over {days} days with every meter known).",
+        "总表与分表之差占 {share} %（按总表有效的 {days} 天计；数据不足的分表 {unknown} 块，其用量计入差额）。",
+        "{share} % of the master meter's volume is not found at the others (over {days} days on which it is known; "
+        "the use of {unknown} sub-meters with too little data counts as not found).",
     ),
     "say.alerts": ("告警 {count} 起，其中 {open} 起未结束。", "{count} alerts, {open} of them still open."),
     "quota.below": ("低于定额区间", "below the quota's interval"),
@@ -111,7 +112,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "tile.volume": ("用水量", "Water"),
     "tile.quota": ("定额 {quota}", "quota {quota}"),
     "tile.loss": ("总分表差", "Between master and others"),
-    "tile.loss_more": ("{days} 天各表完整", "over {days} whole days"),
+    "tile.loss_more": ("{days} 天，{unknown} 块分表不足", "over {days} days, {unknown} meters unknown"),
     "tile.alerts": ("告警", "Alerts"),
     "tile.alerts_more": ("{open} 起未结束", "{open} still open"),
     "tile.quarters": ("小区", "Quarters"),

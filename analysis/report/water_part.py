@@ -48,6 +48,14 @@ def use_words(water: WaterFacts, words: Words) -> str:
     return words.t("say.water", use=number(use, 1), days=water.known_days, verdict=verdict)
 
 
+def loss_words(water: WaterFacts, words: Words) -> Iterator[str]:
+    """Give the share that is not found at the sub-meters, in a sentence; nothing without a balance."""
+    loss = water.loss
+    if loss.balance is not None:
+        share = percent(loss.balance.lost_share)
+        yield words.t("say.balance", share=share, days=loss.dates, unknown=len(loss.unknown))
+
+
 def _counted(water: WaterFacts) -> list[MeterFacts]:
     role = "master" if water.measured_by == "master" else "household"
     return [one for one in water.meters if one.role == role]
@@ -59,9 +67,8 @@ def _blocks(facts: QuarterFacts, water: WaterFacts, words: Words) -> Iterator[Bl
         return
     yield Paragraph(text=words.t("water.measured_by", by=words.t(f"by.{water.measured_by}")))
     yield Paragraph(text=use_words(water, words))
-    if water.balance is not None:
-        share = percent(water.balance.lost_share)
-        yield Paragraph(text=words.t("say.balance", share=share, days=water.balance_days))
+    for sentence in loss_words(water, words):
+        yield Paragraph(text=sentence)
     leaks = sum(one.kind in _LEAK_KINDS for one in facts.alerts)
     if leaks:
         yield Paragraph(text=words.t("water.leaks", count=leaks))

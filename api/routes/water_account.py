@@ -165,9 +165,10 @@ class LossOut(Out):
     indicative: bool = Field(description=INDICATIVE)
     first: date
     last: date
-    reason: Literal["", "no_master_meter", "master_unknown"] = Field(
+    reason: Literal["", "no_master_meter", "master_unknown", "others_unknown"] = Field(
         description="Why there is no balance; empty where there is one."
     )
+    dates: int = Field(description="Dates on which every master meter is known well enough.")
     master_l: float | None
     sub_l: float | None
     lost_l: float | None
@@ -267,7 +268,7 @@ def get_water_balance(
         reason=found.reason,
         master_l=balance.master_l if balance else None, sub_l=balance.sub_l if balance else None,
         lost_l=balance.lost_l if balance else None, lost_share=balance.lost_share if balance else None,
-        known_share=balance.known_share if balance else None, unknown_meters=list(found.unknown),
+        known_share=balance.known_share if balance else None, unknown_meters=list(found.unknown), dates=found.dates,
         grade=balance.grade if balance else None,
         thresholds=[row_out(one) for one in standards().rows(NumberRow, "quarter.loss.")],
     )  # fmt: skip

@@ -118,7 +118,7 @@ def test_water_of_a_period(series: DuckDbStore, registry: Registry) -> None:
     assert found["water.per_head"].threshold.value == 180.0
     assert found["water.per_head"].counted == 10
     assert found["water.loss_share"].value == pytest.approx((let_in - 24 * 92.0) / let_in)
-    assert (found["water.loss_share"].counted, found["water.loss_share"].completeness) == (8, 0.8)
+    assert (found["water.loss_share"].counted, found["water.loss_share"].completeness) == (10, 1.0)
     assert found["water.night_ratio"].value == pytest.approx(20.0 / (let_in / 24))
     assert found["water.household_month"].value == pytest.approx(0.96 * 365.25 / 12)
     assert found["water.household_month"].completeness == pytest.approx(0.9)

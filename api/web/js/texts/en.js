@@ -1082,6 +1082,7 @@ export default {
   "action.rule.add": "added a rule",
   "loss.no_master_meter": "The quarter has no master meter.",
   "loss.master_unknown": "Too little is known of the master meter.",
+  "loss.others_unknown": "Too little is known of the meters behind the master meter.",
 
   "rule.water_leak.title": "Water is being lost: a leak is likely",
   "rule.water_leak.advice": "At a burst, shut the valve at once.\nTurn off all water in the home and see whether the meter still moves.\nCheck the toilet first: a few drops of dye in the cistern show whether it leaks into the bowl.\nThen taps, water heater, solar filling and the pipe behind the meter.",

@@ -1082,6 +1082,7 @@ export default {
   "action.rule.add": "添加规则",
   "loss.no_master_meter": "小区没有总表。",
   "loss.master_unknown": "总表数据不足。",
+  "loss.others_unknown": "总表之后的各表数据不足。",
 
   "rule.water_leak.title": "疑似漏水",
   "rule.water_leak.advice": "爆管时请立即关闭阀门。\n关上室内所有用水，看水表是否还在走。\n先查马桶水箱：滴几滴色素，看是否流入便池。\n再查水龙头、热水器、太阳能上水和表后管道。",
