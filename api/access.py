@@ -115,6 +115,8 @@ OPERATIONS: Final[Mapping[str, Access]] = {
     "change_judging": OFFICES,
     "list_events": READERS,
     "export_range": READERS,
+    "get_sensorthings_root": READERS,
+    "get_sensorthings": READERS,
     "list_alerts": READERS,
     "get_alert": READERS,
     "acknowledge_alert": RESPONDERS,

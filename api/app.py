@@ -47,6 +47,7 @@ from api.routes import (
     reports,
     rules,
     second_factor,
+    sensorthings,
     session,
     sites,
     tokens,
@@ -69,7 +70,7 @@ _VERSIONED: Final = (
     judging, noise_day, exclusions, checks, water_account, presets,
     dossiers, dossier_registers, dossier_files, dossier_surveys,
     session, second_factor, contacts, tokens, sites, city, provisioning, noise, patterns, water, exports,
-    alerts, handling, rules, live, records, reports, users,
+    alerts, handling, rules, live, records, reports, users, sensorthings,
 )  # fmt: skip
 _DESCRIPTION: Final = f"""
 How quiet residential quarters are and how carefully they use water.
