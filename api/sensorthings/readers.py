@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from analysis.exclusions import cut_hours, spans_of
 from analysis.validity import Validity
-from api.hours import COMPUTED
+from api.hours import noise_hours, water_hours
 from api.sensorthings.entities import Stream
 from api.sensorthings.readings import (
     Hours,
@@ -20,7 +20,6 @@ from api.sensorthings.readings import (
     noise_hour_point,
     water_hour_point,
 )
-from contract.sitetime import floor_hour
 from store.registry.models import Site
 from store.series.interface import NoiseHour, SeriesStore, WaterHour
 
@@ -39,7 +38,6 @@ class Readers:
         self._series = series
         self._session = session
         self._site_of = site_of
-        self._border = floor_hour(now) + timedelta(hours=1) - COMPUTED
         self._known: dict[tuple[str, datetime, datetime], Sequence[Any]] = {}
         self._newest: datetime | None = None
         self._now = now
@@ -86,23 +84,10 @@ class Readers:
         return self._known[key]
 
     def _read_noise(self, site: str, source: str, start: datetime, end: datetime) -> list[NoiseHour]:
-        border = max(start, min(end, self._border))
-        rows: list[NoiseHour] = []
-        if start < border:
-            rows += self._series.noise_rollups(start, border, site=site, source=source)
-        if border < end:
-            rows += self._series.noise_hours(site, source, border, end)
+        rows = noise_hours(self._series, site, source, start, end, self._now)
         if not rows:
             return []
-        left_out = spans_of(self._session, self._series, site, start, end)
-        kept = sorted((row for row in rows if row.seconds), key=lambda row: row.t)
-        return cut_hours(self._series, kept, left_out)
+        return cut_hours(self._series, rows, spans_of(self._session, self._series, site, start, end))
 
     def _read_water(self, site: str, meter: str, start: datetime, end: datetime) -> list[WaterHour]:
-        border = max(start, min(end, self._border))
-        rows: list[WaterHour] = []
-        if start < border:
-            rows += self._series.water_rollups(start, border, site=site, source=meter)
-        if border < end:
-            rows += self._series.water_hours(site, meter, border, end)
-        return sorted(rows, key=lambda row: row.t)
+        return water_hours(self._series, site, meter, start, end, self._now)
