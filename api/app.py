@@ -14,6 +14,7 @@ from api import problems
 from api.access import OPERATIONS
 from api.cache import Caches
 from api.context import ApiContext
+from api.etags import EntityTags
 from api.guard import CSRF_HEADER, Who, guard
 from api.headers import BodyLimit, SecurityHeaders
 from api.metrics import MeasureRequests, ServerMetrics
@@ -105,6 +106,7 @@ def create_app(context: ApiContext) -> FastAPI:
     document = finish(problems.document(app.openapi()), OPERATIONS)
     app.openapi = lambda: document
     _add_pages(app, Pages())
+    app.add_middleware(EntityTags, prefix=_PREFIX)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
     app.add_middleware(MeasureRequests, metrics=app.state.metrics)
     app.add_middleware(BodyLimit, most_bytes=_MOST_BODY, larger=_LARGER_BODIES)

@@ -12,6 +12,7 @@ from analysis.site_settings import BadSettings, SiteSettings, parse_settings, se
 from api import registry_reads as reads
 from api.audit import record
 from api.cache import caches_of
+from api.etags import demand_unchanged
 from api.guard import Context, Who
 from api.problems import ApiProblem, documented, invalid
 from api.schemas import Out
@@ -72,16 +73,20 @@ def get_judging(context: Context, site: SitePath) -> JudgingOut:
 
 
 @router.patch(
-    "/{site}/judging", summary="Change how a quarter is judged", responses=documented(401, 403, 404, 422)
+    "/{site}/judging", summary="Change how a quarter is judged", responses=documented(401, 403, 404, 412, 422)
 )
 def change_judging(
     request: Request, context: Context, who: Who, site: SitePath, given: Annotated[JudgingIn, Body()]
 ) -> JudgingOut:
-    """Change how a quarter is judged: noise by the bureau, water by the water office."""
+    """Change how a quarter is judged: noise by the bureau, water by the water office.
+
+    With `If-Match` and the `ETag` of what was read, a change that somebody else made meanwhile is not lost.
+    """
     changed = given.model_dump(exclude_none=True)
     _demand_own_part(who.role, set(changed))
     with context.registry.session() as session:
         row = reads.one_site(session, site)
+        demand_unchanged(request, _judging_out(row))
         before = {key: getattr(row, key) for key in ("day_starts_h", "night_starts_h")} | dict(row.settings)
         _apply(row, changed)
         detail = {"before": {key: before.get(key) for key in changed}, "after": changed}

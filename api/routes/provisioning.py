@@ -12,6 +12,7 @@ from analysis.site_settings import parse_settings
 from api import registry_reads as reads
 from api.audit import record
 from api.cache import caches_of
+from api.etags import demand_unchanged
 from api.guard import Context, Who
 from api.problems import documented
 from api.refusals import refusals
@@ -145,14 +146,18 @@ def get_site_settings(context: Context, site: Name) -> SiteSettingsOut:
         return SiteSettingsOut.model_validate(reads.one_site(session, site), from_attributes=True)
 
 
-@router.patch("/{site}", summary="Change a quarter", responses=documented(401, 403, 404, 422))
+@router.patch("/{site}", summary="Change a quarter", responses=documented(401, 403, 404, 412, 422))
 def change_site(
     request: Request, context: Context, who: Who, site: Name, given: Annotated[SiteChangeIn, Body()]
 ) -> SiteSettingsOut:
-    """Change names, zone, place or settings of a quarter."""
+    """Change names, zone, place or settings of a quarter.
+
+    `If-Match` takes the `ETag` of `/sites/{site}/settings`.
+    """
     changed = given.model_dump(exclude_unset=True)
     with context.registry.session() as session, refusals("body.settings"):
         row = reads.one_site(session, site)
+        demand_unchanged(request, SiteSettingsOut.model_validate(row, from_attributes=True))
         if changed.get("settings") is not None:
             parse_settings(changed["settings"])
         for key, value in changed.items():

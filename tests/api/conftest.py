@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -117,8 +117,10 @@ class Person:
     def get(self, path: str, **params):
         return self.http.get(f"/api/v1{path}", params=params)
 
-    def send(self, method: str, path: str, body=None):
-        return self.http.request(method, f"/api/v1{path}", json=body, headers={"X-CSRF-Token": self.csrf})
+    def send(self, method: str, path: str, body=None, headers: Mapping[str, str] | None = None):
+        return self.http.request(
+            method, f"/api/v1{path}", json=body, headers={"X-CSRF-Token": self.csrf, **(headers or {})}
+        )
 
 
 @pytest.fixture

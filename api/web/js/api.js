@@ -6,6 +6,8 @@ const BASE = "/api/v1";
 let csrfToken = "";
 let onLoggedOut = () => {};
 let onKept = () => {};
+const EDITED_WHERE_READ = /\/judging$/;
+const tags = new Map();
 
 /** A request that failed: `code` is the API's, or "offline". */
 export class ApiError extends Error {
@@ -54,6 +56,7 @@ async function request(method, path, body, signal) {
   const file = body instanceof Blob;
   if (body !== undefined) headers["Content-Type"] = file ? "application/octet-stream" : "application/json";
   if (method !== "GET" && csrfToken) headers["X-CSRF-Token"] = csrfToken;
+  if (method === "PATCH" && tags.has(path)) headers["If-Match"] = tags.get(path);
   let answer;
   try {
     answer = await fetch(BASE + path, {
@@ -66,6 +69,7 @@ async function request(method, path, body, signal) {
   const kept = answer.headers.get("X-Kept-Since");
   if (method === "GET") onKept(kept === null ? null : Date.parse(kept) || 0);
   if (answer.status === 204) return null;
+  if (answer.ok && EDITED_WHERE_READ.test(path)) tags.set(path, answer.headers.get("ETag") ?? "*");
   if (answer.ok) return answer.json();
   throw await failure(answer, path);
 }

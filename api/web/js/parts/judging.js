@@ -15,7 +15,10 @@ export async function judging(place, site, signal) {
   const address = `/sites/${site.name}/judging`;
   const load = async () => fill(place, sheet(await get(address, {}, signal)));
   const change = async (parts, close) => {
-    await send("PATCH", address, parts);
+    await send("PATCH", address, parts).catch(async (error) => {
+      if (error.code === "precondition_failed") await load();
+      throw error;
+    });
     toast(t("form.saved"));
     close();
     await load();

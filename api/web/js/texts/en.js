@@ -557,6 +557,7 @@ export default {
   "contacts.hint_other": "For example ntfy://ntfy.example.org/topic",
   "error.already_exists": "There is one of that name already.",
   "error.changed_meanwhile": "Somebody else has just changed it: close this and open it again.",
+  "error.precondition_failed": "Somebody else has just changed it: what holds now is shown behind this. Close this and open it again.",
   "action.user.login": "logged in",
   "action.user.add": "added a person",
   "action.user.change": "changed a person",

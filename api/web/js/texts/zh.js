@@ -557,6 +557,7 @@ export default {
   "contacts.hint_other": "例如 ntfy://ntfy.example.org/topic",
   "error.already_exists": "已有同名的。",
   "error.changed_meanwhile": "别人刚改过，请关闭后重新打开。",
+  "error.precondition_failed": "别人刚改过，后面显示的是最新内容，请关闭后重新打开。",
   "action.user.login": "登录",
   "action.user.add": "添加用户",
   "action.user.change": "修改用户",
