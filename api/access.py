@@ -160,6 +160,8 @@ OPERATIONS: Final[Mapping[str, Access]] = {
     "add_device": ADMINS,
     "change_device": ADMINS,
     "renew_device_password": ADMINS,
+    "make_enrolment": ADMINS,
+    "redeem_enrolment": PUBLIC,
     "add_meter": ADMINS,
     "change_meter": ADMINS,
     "list_limits": READERS,

@@ -32,6 +32,7 @@ from api.routes import (
     dossier_registers,
     dossier_surveys,
     dossiers,
+    enrolment,
     exclusions,
     exports,
     handling,
@@ -70,7 +71,7 @@ _PREFIX: Final = "/api/v1"
 _VERSIONED: Final = (
     judging, noise_day, exclusions, checks, water_account, presets,
     dossiers, dossier_registers, dossier_files, dossier_surveys,
-    session, second_factor, contacts, tokens, sites, city, provisioning, noise, patterns, water, exports,
+    session, second_factor, contacts, tokens, sites, city, provisioning, enrolment, noise, patterns, water, exports,
     alerts, handling, rules, live, records, reports, users, sensorthings,
 )  # fmt: skip
 _DESCRIPTION: Final = f"""

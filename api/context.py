@@ -21,13 +21,14 @@ class ApiConfig:
     """How the page is reached.
 
     ``base_url`` is the address that people use, such as ``https://quietwater.example``; where it is ``https``, the
-    session's cookie is marked Secure. ``demo`` tells the page to say that its data are a demonstration.
-    ``tiles`` are the layers of the map, from below; without one it is drawn on ``ground``, GeoJSON, or else on a
-    plain plan of the districts. ``user_rate`` bounds the requests of one user, ``address_rate`` those of one address
-    without a login.
+    session's cookie is marked Secure. ``broker_url`` is the broker's address as devices reach it. ``demo`` tells the
+    page to say that its data are a demonstration. ``tiles`` are the layers of the map, from below; without one it is
+    drawn on ``ground``, GeoJSON, or else on a plain plan of the districts. ``user_rate`` bounds the requests of one
+    user, ``address_rate`` those of one address without a login.
     """
 
     base_url: str = ""
+    broker_url: str = "mqtt://127.0.0.1:1883"
     demo: bool = False
     tiles: tuple[TileLayer, ...] = ()
     ground: Mapping[str, Any] | None = None

@@ -9,7 +9,7 @@ import getpass
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,6 +42,10 @@ def admin(ctx: click.Context, data: Path) -> None:
     ctx.obj = data
 
 
+def _who() -> str:
+    return f"cli:{getpass.getuser()}"[:64]
+
+
 @contextmanager
 def _change(data: Path, action: str, target: str, **detail: Any) -> Iterator[Any]:
     """Yield a session that commits together with its line in the audit log; name what is wrong in one line."""
@@ -55,7 +59,7 @@ def _change(data: Path, action: str, target: str, **detail: Any) -> Iterator[Any
             session.add(
                 AuditEntry(
                     at=datetime.now(UTC),
-                    who=f"cli:{getpass.getuser()}"[:64],
+                    who=_who(),
                     action=action,
                     target=target,
                     detail=detail,
@@ -239,11 +243,12 @@ def device_add(data: Path, site_name: str, name: str, broker_url: str, **values:
     Example:
       quietwater admin device add lake-side gate --kind noise --zh 北门 --en "North gate" > edge.toml
     """
+    from api.agent_configuration import agent_configuration
     from store.registry.provisioning import add_device
 
     with _change(data, "device.add", f"{site_name}/{name}", kind=values["kind"]) as session:
         password = add_device(session, site_name, name, now=datetime.now(UTC), **values)
-    click.echo(_agent_configuration(site_name, name, values["kind"], broker_url))
+    click.echo(agent_configuration(site_name, name, values["kind"], broker_url))
     click.echo(
         f"password of {site_name}/{name}: {password}   (shown once; goes into edge.password)", err=True
     )
@@ -260,6 +265,36 @@ def device_password(data: Path, site_name: str, name: str) -> None:
     with _change(data, "device.password", f"{site_name}/{name}") as session:
         password = set_device_password(session, site_name, name)
     click.echo(f"password of {site_name}/{name}: {password}   (shown once)")
+
+
+@device.command("enrol")
+@click.argument("site_name", metavar="SITE")
+@click.argument("name")
+@click.option("--server", default="http://127.0.0.1:8080", show_default=True, metavar="URL",
+              envvar="QUIETWATER_BASE_URL", help="Address of the page as the device reaches it.")  # fmt: skip
+@click.option("--valid", "valid_h", type=click.IntRange(1, 720), default=48, show_default=True, metavar="HOURS",
+              help="How long the code may be used.")  # fmt: skip
+@click.pass_obj
+def device_enrol(data: Path, site_name: str, name: str, server: str, valid_h: int) -> None:
+    """Make a code with which a machine becomes this device, and print what to type there.
+
+    The code works once and ends those made before. The device's present password ends when the code is used.
+
+    \b
+    Example:
+      quietwater admin device enrol lake-side gate --server https://quietwater.example
+    """
+    from store.registry.enrolment import make_code
+    from store.registry.models import Device
+
+    now = datetime.now(UTC)
+    with _change(data, "device.enrolment", f"{site_name}/{name}") as session:
+        row = session.get(Device, (site_name, name))
+        if row is None:
+            raise click.ClickException(f"there is no device {name!r} at {site_name!r}")
+        kept, code = make_code(session, row, who=_who(), now=now, valid_for=timedelta(hours=valid_h))
+    click.echo(f"quietwater edge enrol {code} --server {server}")
+    click.echo(f"The code works once, until {kept.expires_at:%Y-%m-%d %H:%M} UTC.", err=True)
 
 
 @admin.group()
@@ -343,20 +378,3 @@ def quarantine(data: Path, limit: int) -> None:
         for row in newest(session, limit=limit):
             times = f" ({row.times} times)" if row.times > 1 else ""
             click.echo(f"{row.last_at:%Y-%m-%d %H:%M:%S} {row.code:16} {row.topic}{times}: {row.reason}")
-
-
-def _agent_configuration(site_name: str, name: str, kind: str, broker_url: str) -> str:
-    import tomli_w
-
-    table: dict[str, Any] = {
-        "site": site_name,
-        "device": name,
-        "data": "/var/lib/quietwater-edge",
-        "mqtt": {"url": broker_url, "password_file": "edge.password"},
-    }
-    if kind in ("noise", "both"):
-        table["noise"] = {"full_scale_db": 120.0, "source": {"type": "portaudio"}}
-    text = tomli_w.dumps(table)
-    if kind in ("gateway", "both"):
-        text += "\n# [water]: buses and meters, see docs/meters.md\n"
-    return text

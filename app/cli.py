@@ -102,6 +102,9 @@ def _mqtt_port_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _web_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
+        click.option("--device-broker", "device_broker_url", envvar="QUIETWATER_DEVICE_BROKER", metavar="URL",
+                     help="Address of the broker as devices reach it, told to them when they enrol.  "
+                     "[default: that of the broker]"),
         click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve the page on."),
         click.option("--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True,
                      help="Port of the page; 0 takes any."),
@@ -131,9 +134,9 @@ def _web_options(command: Callable[..., Any]) -> Callable[..., Any]:
               help="Demo: the first device listens to this machine's microphone (needs libportaudio2).")  # fmt: skip
 @click.pass_context
 def up(
-    ctx: click.Context, data: Path, host: str, port: int, base_url: str | None, mqtt_port: int,
-    broker_url: str | None, store: StoreAddress | None, demo: bool, speed: float, history_h: float, mic: str | None,
-    tiles: tuple[TileLayer, ...], ground: Mapping[str, Any] | None, retention: Retention,
+    ctx: click.Context, data: Path, host: str, port: int, base_url: str | None, device_broker_url: str | None,
+    mqtt_port: int, broker_url: str | None, store: StoreAddress | None, demo: bool, speed: float, history_h: float,
+    mic: str | None, tiles: tuple[TileLayer, ...], ground: Mapping[str, Any] | None, retention: Retention,
 ) -> None:  # fmt: skip
     """Run everything on this machine: broker, ingest, analysis, API and page.
 
@@ -152,7 +155,17 @@ def up(
             "--speed and --mic belong to --demo; a real device's time and sound are its own"
         )
     settings = ServerSettings(
-        data, host, port, mqtt_port, broker_url, base_url, store, tiles, ground, retention=retention
+        data,
+        host,
+        port,
+        mqtt_port,
+        broker_url,
+        base_url,
+        store,
+        tiles,
+        ground,
+        retention=retention,
+        device_broker_url=device_broker_url,
     )
     settings = with_free_ports(
         settings, port_given=_given(ctx, "port"), mqtt_port_given=_given(ctx, "mqtt_port")
@@ -250,9 +263,9 @@ def analysis(data: Path, store: StoreAddress | None, base_url: str | None, reten
 @click.option("--analysis/--no-analysis", "with_analysis", default=True, show_default=True,
               help="Run analysis in this process, or leave it to `quietwater analysis`.")  # fmt: skip
 def serve(
-    data: Path, host: str, port: int, base_url: str | None, mqtt_port: int, broker_url: str | None,
-    store: StoreAddress | None, with_analysis: bool, tiles: tuple[TileLayer, ...], ground: Mapping[str, Any] | None,
-    retention: Retention,
+    data: Path, host: str, port: int, base_url: str | None, device_broker_url: str | None, mqtt_port: int,
+    broker_url: str | None, store: StoreAddress | None, with_analysis: bool, tiles: tuple[TileLayer, ...],
+    ground: Mapping[str, Any] | None, retention: Retention,
 ) -> None:  # fmt: skip
     """Run analysis, API and page alone.
 
@@ -264,7 +277,17 @@ def serve(
     from app.up import run_system
 
     settings = ServerSettings(
-        data, host, port, mqtt_port, broker_url, base_url, store, tiles, ground, retention=retention
+        data,
+        host,
+        port,
+        mqtt_port,
+        broker_url,
+        base_url,
+        store,
+        tiles,
+        ground,
+        retention=retention,
+        device_broker_url=device_broker_url,
     )
     run_system(settings, parts=("analysis", "serve") if with_analysis else ("serve",))
 

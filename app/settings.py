@@ -42,6 +42,8 @@ class ServerSettings:
     """Processes of one group share the load, on a broker that speaks MQTT 5."""
     retention: Retention = field(default_factory=Retention)
     """How long readings are kept."""
+    device_broker_url: str | None = None
+    """The broker as devices reach it, which they are told when they enrol; ``None`` for the same as ours."""
 
     @property
     def broker_folder(self) -> Path:

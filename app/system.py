@@ -194,6 +194,7 @@ class System:
             series=self.series, registry=self.registry, clock=clock, live=hub,
             config=ApiConfig(
                 base_url=self.settings.base_url or "", demo=demo,
+                broker_url=self.settings.device_broker_url or self.broker_url,
                 tiles=self.settings.tiles, ground=self.settings.ground,
             ),
             ready=self._ready, metrics=self._metrics,

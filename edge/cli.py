@@ -77,6 +77,44 @@ def run(configs: tuple[Path, ...], check: bool, once: bool, catch_up: tuple[str,
         agent.stop()
 
 
+@edge.command()
+@click.argument("code")
+@click.option(
+    "--server", required=True, metavar="URL", help="The server's page, such as https://quietwater.example."
+)
+@click.option("--config", type=click.Path(dir_okay=False, path_type=Path), default=Path("/etc/quietwater/edge.toml"),
+              show_default=True, help="Where the configuration goes; the password goes beside it.")  # fmt: skip
+@click.option("--ca", "ca_file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Certificate of the CA that signed the server's, where the system does not know it.")  # fmt: skip
+@click.option(
+    "--plain", is_flag=True, help="Let the password travel without TLS, in a network that you trust."
+)
+def enrol(code: str, server: str, config: Path, ca_file: Path | None, plain: bool) -> None:
+    """Make this machine the device that CODE was made for.
+
+    The page makes a code: a quarter's devices, "Enrol". It works once. A configuration that is here already stays as it
+    is, and only the password is renewed.
+
+    \b
+    Examples:
+      sudo quietwater edge enrol 7K3M-9QXW-0TBD --server https://quietwater.example
+      quietwater edge enrol 7K3M-9QXW-0TBD --server http://127.0.0.1:8080 --config edge.toml
+    """
+    from edge.enrol import EnrolmentFailed
+    from edge.enrol import enrol as enrol_here
+
+    try:
+        kept = enrol_here(code, server, config, ca_file=ca_file, plain=plain)
+    except EnrolmentFailed as error:
+        raise click.ClickException(str(error)) from error
+    identity = kept.identity
+    click.echo(f"This is {identity.site}/{identity.device} now.")
+    click.echo(f"  configuration  {kept.config}" + ("" if kept.configured else "  (as it was)"))
+    click.echo(f"  password       {kept.password}")
+    click.echo(f"  broker         {identity.broker_url}")
+    click.echo(f"Next: look at the configuration, then  quietwater edge run --config {kept.config}")
+
+
 def _catch_up_clock(started_at: str, wall_started_at: str, factor: str) -> Clock:
     from datetime import datetime
 

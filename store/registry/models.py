@@ -83,6 +83,25 @@ class Device(Base):
     site_row: Mapped[Site] = relationship(back_populates="devices")
 
 
+class Enrolment(Base):
+    """A code with which a device may fetch its identity once (see ``store.registry.enrolment``)."""
+
+    __tablename__ = "enrolments"
+    __table_args__ = (
+        ForeignKeyConstraint(["site", "device"], ["devices.site", "devices.name"]),
+        Index("ix_enrolments_device", "site", "device"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    site: Mapped[str] = mapped_column(String(32))
+    device: Mapped[str] = mapped_column(String(32))
+    code_sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    made_by: Mapped[str] = mapped_column(String(64))
+    made_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
 class Meter(Base):
     """A water meter, read by a device of the same site."""
 

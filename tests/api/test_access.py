@@ -18,6 +18,7 @@ from tests.api.conftest import Person
 PUBLIC = {
     "healthz",
     "readyz",
+    "redeem_enrolment",
     "login",
     "get_session",
     "get_linked_alert",

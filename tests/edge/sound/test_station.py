@@ -366,7 +366,9 @@ def test_a_live_source_tells_its_calibration_and_whether_it_is_overdue(
     feeder.join()
     assert seconds and all(("calibration_overdue" in second.flags) == overdue for second in seconds)
     told = [event for event in events if event.kind == "calibration"]
-    whole = next(second for second in seconds if "gap" not in second.flags)  # the first may be a few samples long
+    whole = next(
+        second for second in seconds if "gap" not in second.flags
+    )  # the first may be a few samples long
     if age_days is None:
         assert told == [] and whole.laeq_db == pytest.approx(120 - 23.01, abs=0.1)
     else:

@@ -2,6 +2,7 @@
 
 import { send } from "../api.js";
 import { fill, h } from "../dom.js";
+import { moment } from "../format.js";
 import { label, t } from "../i18n.js";
 import { form, openDialog, secret } from "./dialog.js";
 import { toast } from "./states.js";
@@ -56,6 +57,19 @@ export function renewDevice(site, one) {
     const place = h("div");
     const submit = async () => showPassword(place, await send("POST", `/sites/${site.name}/devices/${one.name}/password`), close);
     return fill(place, form({ fields: [], button: t("users.make_password", { name: label(one.label) }), cancel: close, submit }));
+  });
+}
+
+/** Make a code with which the device fetches its identity; it is shown once. */
+export function enrolDevice(site, one) {
+  openDialog(t("setup.enrol"), (close) => {
+    const place = h("div");
+    const submit = async () => {
+      const answer = await send("POST", `/sites/${site.name}/devices/${one.name}/enrolment`, {});
+      fill(place, secret(t("setup.enrol_command", { device: label(one.label), until: moment(Date.parse(answer.expires_at), site.timezone, Date.now()) }), answer.command, close));
+    };
+    return fill(place, h("p", { class: "caption" }, t("setup.enrol_hint")),
+      form({ fields: [], button: t("setup.enrol_make"), cancel: close, submit }));
   });
 }
 

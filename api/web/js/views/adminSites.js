@@ -4,7 +4,7 @@ import { get, send } from "../api.js";
 import { h } from "../dom.js";
 import { label, t } from "../i18n.js";
 import { form, openDialog, rowButton } from "../parts/dialog.js";
-import { addDevice, addMeter, changeDevice, changeMeter, nameField, renewDevice } from "../parts/equipment.js";
+import { addDevice, addMeter, changeDevice, changeMeter, enrolDevice, nameField, renewDevice } from "../parts/equipment.js";
 import { empty, into, loading, toast } from "../parts/states.js";
 import { go, path } from "../router.js";
 
@@ -99,7 +99,7 @@ function deviceRow(site, one, reload) {
   return h("tr", { data: { testid: "setup-device", device: one.name } },
     h("th", { scope: "row" }, label(one.label), h("span", { class: "caption" }, words.filter(Boolean).join(" · "))),
     h("td", {}, h("span", { class: "online", data: { state } }, t(`device.state.${state}`))),
-    h("td", { class: "row-buttons" }, rowButton(t("form.change"), one.name, () => changeDevice(site, one, reload)), rowButton(t("users.new_password"), one.name, () => renewDevice(site, one))));
+    h("td", { class: "row-buttons" }, rowButton(t("form.change"), one.name, () => changeDevice(site, one, reload)), rowButton(t("setup.enrol"), one.name, () => enrolDevice(site, one), "enrol-device"), rowButton(t("users.new_password"), one.name, () => renewDevice(site, one))));
 }
 
 function meterRow(site, one, devices, reload) {

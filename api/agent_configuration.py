@@ -1,0 +1,23 @@
+"""The configuration with which a new device's agent starts, as its installer gets it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tomli_w
+
+
+def agent_configuration(site: str, device: str, kind: str, broker_url: str) -> str:
+    """Return the text of ``edge.toml``. The password belongs into ``edge.password`` beside it."""
+    table: dict[str, Any] = {
+        "site": site,
+        "device": device,
+        "data": "/var/lib/quietwater-edge",
+        "mqtt": {"url": broker_url, "password_file": "edge.password"},
+    }
+    if kind in ("noise", "both"):
+        table["noise"] = {"full_scale_db": 120.0, "source": {"type": "portaudio"}}
+    text = tomli_w.dumps(table)
+    if kind in ("gateway", "both"):
+        text += "\n# [water]: buses and meters, see docs/meters.md\n"
+    return text
