@@ -119,9 +119,13 @@ def alert_counts(session: Session) -> dict[str, AlertCount]:
 
 def meters_of(session: Session, site: str) -> Sequence[Meter]:
     """Return the meters of a site, the one that feeds the quarter first."""
-    rows = session.scalars(select(Meter).where(Meter.site == site).order_by(Meter.name))
-    order = {"master": 0, "public": 1}
-    return sorted(rows, key=lambda one: (order.get(one.role, 2), one.name))
+    return sorted(session.scalars(select(Meter).where(Meter.site == site)), key=meter_order)
+
+
+def meter_order(meter: Meter) -> str:
+    """Return the key by which meters of a site are listed: master meters, public ones, households, each by name."""
+    rank = {"master": 0, "public": 1}.get(meter.role, 2)
+    return f"{rank}.{meter.name}"
 
 
 def approved_meters(session: Session, site: str) -> set[str]:

@@ -13,6 +13,7 @@ from api import registry_reads as reads
 from api.cache import caches_of
 from api.context import ApiContext
 from api.guard import Context, Who
+from api.paging import Page, Paged
 from api.present import PresentBoard, PresentLevel, PresentSite
 from api.problems import documented
 from api.schemas import Label, LimitOut, Out, limit_out
@@ -84,6 +85,7 @@ class SitesOut(Out):
 
     t: datetime = Field(description="The time of the data for which this holds.")
     items: list[SiteOut]
+    next: str | None = Field(default=None, description="`after` of the next page; null on the last.")
 
 
 class DeviceStateOut(Out):
@@ -123,6 +125,7 @@ class DevicesOut(Out):
     """The devices of a quarter."""
 
     items: list[DeviceOut]
+    next: str | None = Field(default=None, description="`after` of the next page; null on the last.")
 
 
 class MeterOut(Out):
@@ -140,6 +143,7 @@ class MetersOut(Out):
     """The meters of a quarter."""
 
     items: list[MeterOut]
+    next: str | None = Field(default=None, description="`after` of the next page; null on the last.")
 
 
 class LatestNoiseOut(Out):
@@ -171,13 +175,16 @@ class LatestOut(Out):
 
 
 @router.get("/sites", summary="Quarters now", response_model=SitesOut, responses=documented(401, 503))
-def list_sites(request: Request, context: Context, who: Who) -> Response:
+def list_sites(request: Request, context: Context, who: Who, paged: Paged) -> Response:
     """Return every quarter that you may see with its present level against the limit, alerts and devices.
 
     Pages of one second share the answer: a city's takes long to render.
     """
-    cache = caches_of(request).sites
-    body: bytes = cache.get(who.sites, lambda: _all_sites(request, context, who.sites))
+
+    def render() -> bytes:
+        return _page_of_sites(request, context, who.sites, paged)
+
+    body = caches_of(request).sites.get(who.sites, render) if paged.whole else render()
     return Response(body, media_type="application/json")
 
 
@@ -190,7 +197,7 @@ def get_site(request: Request, context: Context, site: str) -> SiteOut:
 
 
 @router.get("/sites/{site}/devices", summary="Devices of a quarter", responses=documented(401, 404))
-def list_devices(context: Context, site: str) -> DevicesOut:
+def list_devices(context: Context, site: str, paged: Paged) -> DevicesOut:
     """Return the quarter's devices with their health."""
     with context.registry.reader() as session:
         row = reads.one_site(session, site)
@@ -198,18 +205,20 @@ def list_devices(context: Context, site: str) -> DevicesOut:
         meters: dict[str, list[str]] = {}
         for meter in row.meters:
             meters.setdefault(meter.device, []).append(meter.name)
+        cut = paged.of(row.devices, lambda device: device.name)
         return DevicesOut(
-            items=[device_out(one, states.get(one.name), meters.get(one.name, [])) for one in row.devices]
+            items=[device_out(one, states.get(one.name), meters.get(one.name, [])) for one in cut.rows],
+            next=cut.next,
         )
 
 
 @router.get("/sites/{site}/meters", summary="Water meters of a quarter", responses=documented(401, 404))
-def list_meters(context: Context, site: str) -> MetersOut:
+def list_meters(context: Context, site: str, paged: Paged) -> MetersOut:
     """Return the quarter's meters, the one that feeds it first."""
     with context.registry.reader() as session:
         reads.one_site(session, site)
-        rows = reads.meters_of(session, site)
-        return MetersOut(items=[meter_out(one) for one in rows])
+        cut = paged.of(reads.meters_of(session, site), reads.meter_order)
+        return MetersOut(items=[meter_out(one) for one in cut.rows], next=cut.next)
 
 
 @router.get(
@@ -235,11 +244,13 @@ def get_latest(context: Context, site: str) -> LatestOut:
     )  # fmt: skip
 
 
-def _all_sites(request: Request, context: ApiContext, visible: frozenset[str] | None) -> bytes:
+def _page_of_sites(
+    request: Request, context: ApiContext, visible: frozenset[str] | None, paged: Page
+) -> bytes:
     now = context.clock.now()
     with context.registry.reader() as session:
-        sites = reads.sites_for(session, visible)
-        answer = SitesOut(t=now, items=_render_sites(request, session, sites, now))
+        cut = paged.of(reads.sites_for(session, visible), lambda site: site.name)
+        answer = SitesOut(t=now, items=_render_sites(request, session, cut.rows, now), next=cut.next)
     return answer.model_dump_json().encode()
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from api.audit import record
 from api.guard import Context, Who
+from api.paging import Paged
 from api.problems import ApiProblem, documented, not_found
 from api.refusals import refusals
 from api.schemas import Out
@@ -48,6 +49,7 @@ class UsersOut(Out):
     """Everybody, by name."""
 
     items: list[UserOut]
+    next: str | None = Field(default=None, description="`after` of the next page; null on the last.")
 
 
 class UserIn(BaseModel):
@@ -76,10 +78,11 @@ class NewPasswordOut(Out):
 
 
 @router.get("", summary="Everybody", responses=documented(401, 403))
-def list_users(context: Context) -> UsersOut:
-    """Return all users."""
+def list_users(context: Context, paged: Paged) -> UsersOut:
+    """Return all users, or a page of them."""
     with context.registry.reader() as session:
-        return UsersOut(items=[_user_out(row) for row in session.scalars(select(User).order_by(User.name))])
+        cut = paged.of(session.scalars(select(User)), lambda user: user.name)
+        return UsersOut(items=[_user_out(row) for row in cut.rows], next=cut.next)
 
 
 @router.post("", status_code=201, summary="Add a person", responses=documented(401, 403, 409, 422))
