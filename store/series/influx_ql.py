@@ -35,7 +35,10 @@ def where(
 
 def quoted(text: str) -> str:
     """Return a text as an InfluxQL literal."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
+    # InfluxQL has no escape for other control characters and fails at some of them. No name has one, so what is asked
+    # for with one may be any other name that is not there.
+    known = "".join(one if one >= " " or one == "\n" else "\ufffd" for one in text)
+    escaped = known.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
     return f"'{escaped}'"
 
 
