@@ -130,6 +130,7 @@ def logout(response: Response, context: Context, who: Who) -> None:
     """End this session."""
     with context.registry.session() as session:
         close_session(session, who.token)
+        record(session, who.name, "user.logout", who.name, context.wall.now())
     response.delete_cookie(
         context.config.cookie_name,
         path="/",
@@ -184,6 +185,8 @@ def change_language(context: Context, who: Who, given: Annotated[LanguageIn, Bod
     """Remember the language for the page and for messages."""
     with context.registry.session() as session:
         session.get_one(User, who.user_id).language = given.language
+        detail = {"language": given.language}
+        record(session, who.name, "user.language", who.name, context.wall.now(), detail)
 
 
 def me_out(who: Identity, context: ApiContext) -> MeOut:
