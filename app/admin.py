@@ -15,7 +15,9 @@ from typing import Any, Final
 
 import click
 
+from app.admin_mosquitto import mosquitto
 from app.admin_store import init_store
+from app.server_registry import open_registry
 from app.settings import DEFAULT_DATA
 
 _LABELS: Final = ("--zh", "--en")
@@ -49,10 +51,9 @@ def _who() -> str:
 @contextmanager
 def _change(data: Path, action: str, target: str, **detail: Any) -> Iterator[Any]:
     """Yield a session that commits together with its line in the audit log; name what is wrong in one line."""
-    from store.registry.database import Registry
     from store.registry.models import AuditEntry
 
-    registry = _registry(data, Registry)
+    registry = open_registry(data)
     try:
         with registry.session() as session:
             yield session
@@ -73,9 +74,7 @@ def _change(data: Path, action: str, target: str, **detail: Any) -> Iterator[Any
 
 @contextmanager
 def _read(data: Path) -> Iterator[Any]:
-    from store.registry.database import Registry
-
-    registry = _registry(data, Registry)
+    registry = open_registry(data)
     try:
         with registry.reader() as session:
             yield session
@@ -83,16 +82,8 @@ def _read(data: Path) -> Iterator[Any]:
         registry.close()
 
 
-def _registry(data: Path, opener: Any) -> Any:
-    if not (data / "registry.sqlite").exists():
-        raise click.ClickException(
-            f"there is no registry in {data.absolute()}; name the server's folder with --data or QUIETWATER_DATA, "
-            "or start `quietwater up` once"
-        )
-    return opener.in_folder(data)
-
-
 admin.add_command(init_store)
+admin.add_command(mosquitto)
 
 
 # -- users -----------------------------------------------------------------------------------------------------

@@ -74,7 +74,9 @@ class Device(Base):
     label_zh: Mapped[str] = mapped_column(String(80))
     label_en: Mapped[str] = mapped_column(String(80))
     secret_hash: Mapped[str] = mapped_column(String(80))
-    """bcrypt of the password with which the device logs in to the broker."""
+    """bcrypt of the password with which the device logs in to the embedded broker."""
+    mosquitto_hash: Mapped[str | None] = mapped_column(String(200))
+    """The same password as Mosquitto keeps it; ``None`` for one from before this was kept."""
     type_approved: Mapped[bool] = mapped_column(default=False)
     """A type-approved meter; anything else is "indicative, not for enforcement"."""
     enabled: Mapped[bool] = mapped_column(default=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
+from base64 import b64encode
 from datetime import datetime
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
@@ -19,7 +21,8 @@ ZONE_CLASSES: Final = ("0", "1", "2", "3", "4a", "4b")
 DeviceKind = Literal["noise", "gateway", "both"]
 MeterRole = Literal["household", "master", "public"]
 _BCRYPT_ROUNDS: Final = 6
-"""Low on purpose: the passwords are 192 random bits, and ten thousand devices may reconnect at once."""
+_PBKDF2_ROUNDS: Final = 101
+"""Low on purpose, both: the passwords are 192 random bits, and ten thousand devices may reconnect at once."""
 
 
 class AlreadyExists(ValueError):
@@ -65,7 +68,7 @@ def add_device(
     session.add(
         Device(
             site=site, name=name, kind=kind, label_zh=label_zh, label_en=label_en, type_approved=type_approved,
-            secret_hash=_hash(password), created_at=now,
+            secret_hash=_hash(password), mosquitto_hash=mosquitto_hash(password), created_at=now,
         )
     )  # fmt: skip
     session.flush()
@@ -81,7 +84,7 @@ def set_device_password(session: Session, site: str, name: str, password: str | 
     if device is None:
         raise ValueError(f"there is no device {name!r} at {site!r}")
     password = password or secrets.token_urlsafe(24)
-    device.secret_hash = _hash(password)
+    device.secret_hash, device.mosquitto_hash = _hash(password), mosquitto_hash(password)
     session.flush()
     return password
 
@@ -119,6 +122,13 @@ def _demand_zone(timezone: str) -> None:
 
 def _hash(password: str) -> str:
     return bcrypt.hashpw(password.encode(), bcrypt.gensalt(_BCRYPT_ROUNDS, prefix=b"2a")).decode()
+
+
+def mosquitto_hash(password: str) -> str:
+    """Return a password as a line of Mosquitto's password file has it (PBKDF2 with SHA-512, version 7)."""
+    salt = secrets.token_bytes(12)
+    digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, _PBKDF2_ROUNDS)
+    return f"$7${_PBKDF2_ROUNDS}${b64encode(salt).decode()}${b64encode(digest).decode()}"
 
 
 def _demand_slug(name: str, what: str) -> None:
