@@ -15,19 +15,23 @@ from api.problems import ApiProblem, not_found
 from store.registry.tokens import Scope
 from store.registry.users import ROLES, Role
 
-Refusal = Literal["login_required", "not_allowed", "people_only", "scope_missing", "no_such_site"]
+Refusal = Literal[
+    "login_required", "not_allowed", "people_only", "scope_missing", "factor_missing", "no_such_site"
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
     """Who may call an operation: ``roles`` of those logged in, or anybody at all where it is ``public``.
 
-    A program's token needs ``scope`` too; where that is ``None`` the operation is for people alone.
+    A program's token needs ``scope`` too; where that is ``None`` the operation is for people alone. ``before_factor``
+    is true of what somebody may do who has yet to enrol the second factor that is demanded of them.
     """
 
     roles: frozenset[Role] = frozenset()
     scope: Scope | None = None
     public: bool = False
+    before_factor: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,8 @@ class Identity:
     csrf_token: str
     token: str
     scopes: frozenset[str] | None = None
+    lacks_factor: bool = False
+    """A second factor is demanded of this user, and there is none."""
 
     def may_see(self, site: str) -> bool:
         """Whether the user may see a site."""
@@ -61,6 +67,8 @@ PUBLIC: Final = Access(public=True)
 READERS: Final = Access(_EVERYBODY, "read")
 PEOPLE: Final = Access(_EVERYBODY)
 """What people do about themselves; no token may."""
+NEWCOMERS: Final = Access(_EVERYBODY, before_factor=True)
+"""What people need until their second factor is enrolled."""
 RESPONDERS: Final = Access(_RESPONDERS, "acknowledge")
 RESPONDING_PEOPLE: Final = Access(_RESPONDERS)
 OFFICIALS: Final = Access(_OFFICIALS, "read")
@@ -79,10 +87,10 @@ OPERATIONS: Final[Mapping[str, Access]] = {
     "readyz": PUBLIC,
     "login": PUBLIC,
     "get_session": PUBLIC,
-    "logout": PEOPLE,
-    "get_me": READERS,
-    "change_password": PEOPLE,
-    "change_language": PEOPLE,
+    "logout": NEWCOMERS,
+    "get_me": Access(_EVERYBODY, "read", before_factor=True),
+    "change_password": NEWCOMERS,
+    "change_language": NEWCOMERS,
     "list_sites": READERS,
     "get_site": READERS,
     "get_city_map": READERS,
@@ -130,9 +138,9 @@ OPERATIONS: Final[Mapping[str, Access]] = {
     "change_notify_prefs": RESPONDING_PEOPLE,
     "stream_live": READERS,
     "list_contacts": PEOPLE,
-    "get_second_factor": PEOPLE,
-    "begin_second_factor": PEOPLE,
-    "confirm_second_factor": PEOPLE,
+    "get_second_factor": NEWCOMERS,
+    "begin_second_factor": NEWCOMERS,
+    "confirm_second_factor": NEWCOMERS,
     "end_second_factor": PEOPLE,
     "reset_second_factor": ADMINS,
     "list_tokens": PEOPLE,
@@ -214,6 +222,8 @@ def decide(access: Access | None, who: Identity | None, site: str | None) -> Ref
         return "people_only"
     if who.scopes is not None and access.scope not in who.scopes:
         return "scope_missing"
+    if who.lacks_factor and not access.before_factor:
+        return "factor_missing"
     if site is not None and not who.may_see(site):
         return "no_such_site"
     return None
@@ -233,5 +243,11 @@ def refuse(refusal: Refusal, *, site: str | None = None, role: str = "") -> ApiP
             return ApiProblem(403, "people_only", "this is for people who log in, not for a program's token")
         case "scope_missing":
             return ApiProblem(403, "scope_missing", "this token's scopes do not go so far")
+        case "factor_missing":
+            return ApiProblem(
+                403,
+                "factor_missing",
+                "officials log in with one-time passwords here: enrol a phone under My account",
+            )
         case "no_such_site":
             return not_found(f"site {site!r}")

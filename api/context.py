@@ -24,12 +24,14 @@ class ApiConfig:
     session's cookie is marked Secure. ``broker_url`` is the broker's address as devices reach it. ``demo`` tells the
     page to say that its data are a demonstration. ``tiles`` are the layers of the map, from below; without one it is
     drawn on ``ground``, GeoJSON, or else on a plain plan of the districts. ``user_rate`` bounds the requests of one
-    user, ``address_rate`` those of one address without a login.
+    user, ``address_rate`` those of one address without a login. With ``officials_need_factor`` administrators and the
+    bureau get no further than their account until they have a second factor.
     """
 
     base_url: str = ""
     broker_url: str = "mqtt://127.0.0.1:1883"
     demo: bool = False
+    officials_need_factor: bool = False
     tiles: tuple[TileLayer, ...] = ()
     ground: Mapping[str, Any] | None = None
     user_rate: Rate = USER_RATE

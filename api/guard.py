@@ -9,17 +9,20 @@ from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
+from sqlalchemy.orm import Session
 
 from api.access import OPERATIONS, Identity, decide, refuse
 from api.context import ApiContext
 from api.problems import ApiProblem
 from api.ratelimit import RateLimit
-from store.registry.models import LoginSession
+from store.registry import second_factor
+from store.registry.models import LoginSession, User
 from store.registry.tokens import find_token, note_use, wants_note
 from store.registry.users import find_session, renew_session, role_of, visible_sites, wants_renewal
 
 CSRF_HEADER: Final = "X-CSRF-Token"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_OFFICIALS: Final = frozenset({"admin", "bureau"})
 
 
 async def context_of(request: Request) -> ApiContext:  # async: it needs no thread
@@ -101,7 +104,7 @@ def identify(token: str | None, context: ApiContext) -> Identity | None:
         row = find_session(session, token, now)
         if row is None:
             return None
-        who, renew = _identity(row, token), wants_renewal(row, now)
+        who, renew = _identity(session, row, token, context), wants_renewal(row, now)
     if renew:
         with context.registry.session() as session:
             renew_session(session, token, now)
@@ -125,6 +128,7 @@ def identify_program(text: str, context: ApiContext) -> Identity | None:
             "",
             text,
             frozenset(row.scopes),
+            lacks_factor(session, user, context),
         )
     if note:
         with context.registry.session() as session:
@@ -137,10 +141,17 @@ def identify_again(who: Identity, context: ApiContext) -> Identity | None:
     return identify(who.token, context) if who.scopes is None else identify_program(who.token, context)
 
 
-def _identity(row: LoginSession, token: str) -> Identity:
+def lacks_factor(session: Session, user: User, context: ApiContext) -> bool:
+    """Whether a second factor is demanded of a user who has none."""
+    demanded = context.config.officials_need_factor and user.role in _OFFICIALS
+    return demanded and second_factor.in_force(session, user.id) is None
+
+
+def _identity(session: Session, row: LoginSession, token: str, context: ApiContext) -> Identity:
     user = row.user
     return Identity(
-        user.id, user.name, role_of(user), user.language, visible_sites(user), row.csrf_token, token
+        user.id, user.name, role_of(user), user.language, visible_sites(user), row.csrf_token, token,
+        lacks_factor=lacks_factor(session, user, context),
     )  # fmt: skip
 
 

@@ -102,6 +102,10 @@ def _mqtt_port_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _web_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
+        click.option("--officials-need-codes", "officials_need_factor", is_flag=True,
+                     envvar="QUIETWATER_OFFICIALS_NEED_CODES",
+                     help="Administrators and the bureau get no further than their account until they have one-time "
+                     "passwords (TOTP)."),
         click.option("--device-broker", "device_broker_url", envvar="QUIETWATER_DEVICE_BROKER", metavar="URL",
                      help="Address of the broker as devices reach it, told to them when they enrol.  "
                      "[default: that of the broker]"),
@@ -137,6 +141,7 @@ def up(
     ctx: click.Context, data: Path, host: str, port: int, base_url: str | None, device_broker_url: str | None,
     mqtt_port: int, broker_url: str | None, store: StoreAddress | None, demo: bool, speed: float, history_h: float,
     mic: str | None, tiles: tuple[TileLayer, ...], ground: Mapping[str, Any] | None, retention: Retention,
+    officials_need_factor: bool,
 ) -> None:  # fmt: skip
     """Run everything on this machine: broker, ingest, analysis, API and page.
 
@@ -166,6 +171,7 @@ def up(
         ground,
         retention=retention,
         device_broker_url=device_broker_url,
+        officials_need_factor=officials_need_factor,
     )
     settings = with_free_ports(
         settings, port_given=_given(ctx, "port"), mqtt_port_given=_given(ctx, "mqtt_port")
@@ -265,7 +271,7 @@ def analysis(data: Path, store: StoreAddress | None, base_url: str | None, reten
 def serve(
     data: Path, host: str, port: int, base_url: str | None, device_broker_url: str | None, mqtt_port: int,
     broker_url: str | None, store: StoreAddress | None, with_analysis: bool, tiles: tuple[TileLayer, ...],
-    ground: Mapping[str, Any] | None, retention: Retention,
+    ground: Mapping[str, Any] | None, retention: Retention, officials_need_factor: bool,
 ) -> None:  # fmt: skip
     """Run analysis, API and page alone.
 
@@ -288,6 +294,7 @@ def serve(
         ground,
         retention=retention,
         device_broker_url=device_broker_url,
+        officials_need_factor=officials_need_factor,
     )
     run_system(settings, parts=("analysis", "serve") if with_analysis else ("serve",))
 

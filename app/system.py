@@ -195,6 +195,7 @@ class System:
             config=ApiConfig(
                 base_url=self.settings.base_url or "", demo=demo,
                 broker_url=self.settings.device_broker_url or self.broker_url,
+                officials_need_factor=self.settings.officials_need_factor,
                 tiles=self.settings.tiles, ground=self.settings.ground,
             ),
             ready=self._ready, metrics=self._metrics,

@@ -18,7 +18,8 @@ import psutil
 
 from app.broker import free_port
 from benchmarks.ingest_throughput import DEVICES, SITES, _messages
-from ingest.source_mqtt import BrokerAddress, MqttSource
+from ingest.source import BrokerAddress
+from ingest.source_mqtt import MqttSource
 from store.series.duckdb_store import DuckDbStore
 from tests.broker import BareClient, embedded, quarter, wait_for
 

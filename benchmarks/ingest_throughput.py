@@ -42,7 +42,8 @@ from contract.clock import SystemClock
 from contract.codec import decode_readings
 from contract.topics import parse
 from ingest.service import Ingest
-from ingest.source_mqtt import BrokerAddress, MqttSource
+from ingest.source import BrokerAddress
+from ingest.source_mqtt import MqttSource
 from store.series import influx_lines
 from store.series.address import DuckDbAddress, InfluxAddress, StoreAddress, open_store
 from store.series.columns import split

@@ -13,7 +13,7 @@ from contract.codec import decode_status, encode
 from contract.messages import EdgeEvent, NoiseMinute, NoiseSecond, Stored
 from contract.seqranges import to_ranges
 from contract.topics import Topic, parse
-from ingest.source_mqtt import Arrival
+from ingest.source import Arrival
 from ingest.validate import Judged, judge
 from store.registry.device_state import StatusReport
 from store.registry.known import KnownDevices

@@ -23,7 +23,7 @@ from contract.messages import Stored
 from ingest.batch import Batch, Owed, bad_status, judge_all
 from ingest.commit import EveryReadingFails, write_or_isolate
 from ingest.replay import replay_if_asked
-from ingest.source_mqtt import Arrival
+from ingest.source import Arrival
 from store.registry.database import Registry, RegistryUnavailable
 from store.registry.device_state import record_statuses
 from store.registry.known import KnownDevices

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from contract.clock import Clock
 from ingest.pipeline import Pipeline, PipelineStats
-from ingest.source_mqtt import BrokerAddress, MqttSource, SourceStats
+from ingest.source import BrokerAddress, MessageSource, SourceStats
+from ingest.source_mqtt import MqttSource
 from store.registry.database import Registry
 from store.series.interface import SeriesStore
 
@@ -27,14 +28,14 @@ class Ingest:
     """Receives from one broker and stores; runs in two threads of its own.
 
     ``name`` is its session at the broker, one for each process. ``group`` shares the load with the other processes of
-    the group, on a broker that speaks MQTT 5.
+    the group, on a broker that speaks MQTT 5 and by JetStream (``nats://``), where every process is in one.
     """
 
     def __init__(
         self, broker_url: str, *, username: str | None, password: str | None, series: SeriesStore,
         registry: Registry, clock: Clock, name: str = "ingest", group: str | None = None, ca_file: str | None = None,
     ) -> None:  # fmt: skip
-        self._source = MqttSource(BrokerAddress(broker_url, username, password, name, group, ca_file))
+        self._source = _source(BrokerAddress(broker_url, username, password, name, group, ca_file))
         self._pipeline = Pipeline(self._source, series, registry, clock)
         self._stop = threading.Event()
         self._thread = threading.Thread(
@@ -77,3 +78,11 @@ class Ingest:
     def source_stats(self) -> SourceStats:
         """Counts of what happened at the broker's side since the start."""
         return self._source.stats
+
+
+def _source(broker: BrokerAddress) -> MessageSource:
+    if not broker.is_nats:
+        return MqttSource(broker)
+    from ingest.source_nats import NatsSource  # a client that most servers never need
+
+    return NatsSource(broker)

@@ -20,7 +20,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import paho.mqtt.client as mqtt
 import structlog
@@ -32,10 +31,10 @@ from paho.mqtt.reasoncodes import ReasonCode
 from contract.codec import encode
 from contract.messages import MAX_PAYLOAD_BYTES, Stored
 from contract.topics import READING_KINDS, Topic, kind_filter
+from ingest.source import KEPT_OF_OVERSIZE_BYTES, Arrival, BrokerAddress, SourceStats
 
 log = structlog.get_logger(__name__)
 
-KEPT_OF_OVERSIZE_BYTES: Final = 64 << 10
 _WINDOW: Final = 4_000
 """Messages without our acknowledgement at most, where the broker lets us say so (MQTT 5)."""
 _QUEUE_MESSAGES: Final = 20_000
@@ -51,70 +50,6 @@ _PACKETS_A_TURN: Final = 200
 _CHUNK_BYTES: Final = 64 << 10
 _UNSUPPORTED_PROTOCOL: Final = 132
 _TAKEN_OVER: Final = 142
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A message as it arrived; of an oversize payload the beginning.
-
-    ``mid`` is 0 for a message that needs no acknowledgement; ``connection`` is where an acknowledgement belongs to.
-    """
-
-    topic: str
-    payload: bytes
-    size_bytes: int
-    mid: int
-    connection: int
-    retained: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerAddress:
-    """Where ingest finds the broker and who it is there. ``group`` shares the load with processes of the same group."""
-
-    url: str
-    username: str | None = None
-    password: str | None = None
-    name: str = "ingest"
-    """Names the session at the broker: each ingest process has its own, and keeps it."""
-    group: str | None = None
-    ca_file: str | None = None
-
-    def __post_init__(self) -> None:
-        if urlsplit(self.url).scheme not in ("mqtt", "mqtts"):
-            raise ValueError(
-                f"broker address must be mqtt://host:port or mqtts://host:port, not {self.url!r}"
-            )
-
-    @property
-    def tls(self) -> bool:
-        """Whether the connection is encrypted (``mqtts://``)."""
-        return urlsplit(self.url).scheme == "mqtts"
-
-    @property
-    def host(self) -> str:
-        """Host name or address."""
-        return urlsplit(self.url).hostname or "127.0.0.1"
-
-    @property
-    def port(self) -> int:
-        """TCP port; 1883, or 8883 with TLS, unless the address says otherwise."""
-        return urlsplit(self.url).port or (8883 if self.tls else 1883)
-
-
-@dataclass(slots=True)
-class SourceStats:
-    """What happened at the source since the start."""
-
-    received: int = 0
-    connects: int = 0
-    sessions_lost: int = 0
-    repeated: int = 0
-    """Messages that the broker sent again while they were still in our hands."""
-    paused: int = 0
-    """How often the queue was full and reading stopped."""
-    answers_lost: int = 0
-    """Answers that could not be sent; the device sends its readings again."""
 
 
 class _Client(mqtt.Client):
@@ -167,6 +102,7 @@ class MqttSource:
         self._connected = threading.Event()
         self._answered = False
         self._connections = 0
+        self._turn_of = 0
         self._live: _Session | None = None
         self._version = mqtt.MQTTv5
         self._wake_r, self._wake_w = socket.socketpair()
@@ -239,8 +175,8 @@ class MqttSource:
                 self._trouble(f"{type(error).__name__}: {error}")
             self._connected.clear()
             self._live = None
-            if reached is not None and not self._answered:
-                self._suspect_version()
+            if reached is None or self._answered or not self._suspect_version():
+                self._turn_of += 1  # where the broker has several nodes, the next one may be well
             lasted = reached is not None and self._answered and time.monotonic() - reached > _STEADY_S
             failures = 0 if lasted else failures + 1
             most = min(_BACKOFF_MOST_S, _BACKOFF_FIRST_S * 2.0 ** min(failures, 8))
@@ -254,9 +190,8 @@ class MqttSource:
         """Live one session from connect to end; return when the broker was reached."""
         self._end_session.clear()
         client = self._make_client()
-        client.connect(
-            self._broker.host, self._broker.port, keepalive=_KEEPALIVE_S, **self._connect_options()
-        )
+        host, port = self._broker.node(self._turn_of)
+        client.connect(host, port, keepalive=_KEEPALIVE_S, **self._connect_options())
         reached = time.monotonic()
         self._connections += 1
         self._live = _Session(self._connections, client)
@@ -373,7 +308,7 @@ class MqttSource:
         self._last_trouble = ""
         self._connected.set()
         log.info(
-            "ingest is connected", host=self._broker.host, port=self._broker.port,
+            "ingest is connected", broker=self._node,
             session_present=flags.session_present, group=self._broker.group,
         )  # fmt: skip
 
@@ -428,22 +363,28 @@ class MqttSource:
             self._bytes += len(payload)
         self._queue.put(arrival)
 
+    @property
+    def _node(self) -> str:
+        return ":".join(map(str, self._broker.node(self._turn_of)))
+
     def _use_3_1_1(self) -> None:
         log.info("broker speaks no MQTT 5, using 3.1.1")
         if self._broker.group is not None:
             log.warning("this broker cannot share the load: every ingest process gets everything")
         self._version = mqtt.MQTTv311
 
-    def _suspect_version(self) -> None:
+    def _suspect_version(self) -> bool:
+        """Note that the broker hung up; return whether it is to be asked again in MQTT 3.1.1."""
         # Some brokers just hang up on an MQTT version that they do not know: try them in turn. But a group needs
         # MQTT 5, and a proxy in front of a broker that restarts hangs up as well.
         self._trouble("the broker hung up without an answer")
         if self._broker.group is None:
             self._version = mqtt.MQTTv311 if self._version == mqtt.MQTTv5 else mqtt.MQTTv5
+        return self._version == mqtt.MQTTv311
 
     def _trouble(self, text: str) -> None:
         if text != self._last_trouble:
-            log.warning("ingest has no broker", host=self._broker.host, port=self._broker.port, cause=text)
+            log.warning("ingest has no broker", broker=self._node, cause=text)
         self._last_trouble = text
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from api.access import Identity
 from api.audit import record
 from api.context import ApiContext
-from api.guard import Context, Visitor, Who
+from api.guard import Context, Visitor, Who, lacks_factor
 from api.problems import ApiProblem, documented, invalid
 from api.schemas import Out
 from api.throttle import LoginThrottle
@@ -73,6 +73,7 @@ class MeOut(Out):
     clock: ClockOut
     version: str = Field(examples=["0.1.0"])
     demo: bool = Field(description="Whether the data are a demonstration's.")
+    lacks_factor: bool = Field(description="Whether a second factor has to be enrolled before anything else.")
 
 
 class SessionOut(Out):
@@ -119,8 +120,9 @@ def login(request: Request, response: Response, context: Context, given: Annotat
         opened = open_session(session, row, now)
         record(session, row.name, "user.login", row.name, now, {"address": address})
         who = Identity(
-            row.id, row.name, role_of(row), row.language, visible_sites(row), opened.csrf_token, opened.token
-        )
+            row.id, row.name, role_of(row), row.language, visible_sites(row), opened.csrf_token, opened.token,
+            lacks_factor=lacks_factor(session, row, context),
+        )  # fmt: skip
     _set_cookie(response, context, opened.token)
     return me_out(who, context)
 
@@ -196,6 +198,7 @@ def me_out(who: Identity, context: ApiContext) -> MeOut:
             "name": who.name, "role": who.role, "language": who.language, "csrf_token": who.csrf_token,
             "sites": None if who.sites is None else sorted(who.sites),
             "clock": clock_out(context), "version": VERSION, "demo": context.config.demo,
+            "lacks_factor": who.lacks_factor,
         }
     )  # fmt: skip
 

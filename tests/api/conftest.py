@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -140,6 +141,13 @@ class Served:
 @pytest.fixture
 def served(context: ApiContext) -> Iterator[Served]:
     """The application behind a real uvicorn."""
+    with serving(context) as running:
+        yield running
+
+
+@contextmanager
+def serving(context: ApiContext) -> Iterator[Served]:
+    """Serve an application on loopback until the block ends."""
     running = replace(context, clock=RunningClock(time.monotonic()))
     server = uvicorn.Server(
         uvicorn.Config(

@@ -8,13 +8,15 @@ from datetime import timedelta
 
 import pyotp
 import pytest
+from playwright.sync_api import Browser
 from sqlalchemy import select
 
 from api.app import create_app
-from api.context import ApiContext
+from api.context import ApiConfig, ApiContext
 from store.registry.models import AuditEntry, SecondFactor
 from tests.api import seeding
-from tests.api.conftest import Person, SetClock
+from tests.api.browsing import visiting
+from tests.api.conftest import Person, SetClock, serving
 
 
 @pytest.fixture
@@ -106,3 +108,74 @@ def test_an_administrator_helps_somebody_who_lost_the_phone(
     assert ("admin", "second_factor.remove", "bureau") in [
         (a["who"], a["action"], a["target"]) for a in audit
     ]
+
+
+def demanding(context: ApiContext, clock: SetClock, name: str) -> Person:
+    return Person(
+        create_app(replace(context, wall=clock, config=ApiConfig(officials_need_factor=True))), name
+    )
+
+
+def test_where_it_is_demanded_an_official_gets_no_further_without(
+    context: ApiContext, clock: SetClock
+) -> None:
+    who = demanding(context, clock, "bureau")
+    assert who.get("/me").json()["lacks_factor"] is True
+    for path in ("/sites", "/alerts", "/audit", "/live", "/sensorthings/v1.1/Things"):
+        refused = who.get(path)
+        assert (refused.status_code, refused.json()["code"]) == (403, "factor_missing"), path
+    assert who.send("POST", "/me/tokens", {"name": "a way around"}).status_code == 403
+    assert who.send("POST", "/me/contacts", {"url": "json://127.0.0.1:9/"}).status_code == 403
+    enrolled(who, clock)
+    assert who.get("/me").json()["lacks_factor"] is False
+    assert who.get("/sites").status_code == 200
+
+
+def test_it_is_demanded_of_officials_alone_and_of_their_programs_too(
+    context: ApiContext, clock: SetClock
+) -> None:
+    token = Person(create_app(replace(context, wall=clock)), "bureau").send(
+        "POST", "/me/tokens", {"name": "screen", "scopes": ["read"]}
+    )
+    bearer = {"Authorization": f"Bearer {token.json()['text']}"}
+    manager = demanding(context, clock, "manager")
+    assert manager.get("/sites").status_code == 200 and manager.get("/me").json()["lacks_factor"] is False
+    nobody = Person(manager.http.app)
+    assert nobody.http.get("/api/v1/sites", headers=bearer).json()["code"] == "factor_missing"
+    assert demanding(context, clock, "admin").get("/users").status_code == 403
+
+
+def test_logging_in_says_that_it_is_missing(context: ApiContext, clock: SetClock) -> None:
+    nobody = demanding(context, clock, "bureau")
+    nobody.http.cookies.clear()
+    told = nobody.send("POST", "/login", {"name": "bureau", "password": seeding.PASSWORD})
+    assert told.status_code == 200 and told.json()["lacks_factor"] is True
+
+
+@pytest.mark.browser
+@pytest.mark.system
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_the_page_leads_an_official_to_it(browser: Browser, context: ApiContext, language: str) -> None:
+    demanded = replace(context, config=ApiConfig(officials_need_factor=True))
+    with serving(demanded) as served, visiting(browser, served, width=360) as visitor:
+        page = visitor.page
+        visitor.go("")
+        page.fill("[data-testid=login-name]", "bureau")
+        page.fill("[data-testid=login-password]", seeding.PASSWORD)
+        page.press("[data-testid=login-password]", "Enter")
+        page.wait_for_selector("[data-testid=factor-missing]")
+        visitor.speak(language)
+        page.wait_for_selector("[data-testid=factor-missing]")
+        visitor.shoot(f"factor-missing-{language}-360")
+        assert visitor.faults() == []
+        page.click("[data-testid=second-factor-change]")
+        page.fill("[data-testid=form] input[type=password]", seeding.PASSWORD)
+        page.press("[data-testid=form] input[type=password]", "Enter")
+        totp = pyotp.TOTP(page.get_by_test_id("second-factor-secret").inner_text())
+        page.fill("[data-testid=second-factor-confirm] input", totp.now())
+        page.press("[data-testid=second-factor-confirm] input", "Enter")
+        page.click(".secret-place .button-main")
+        page.wait_for_selector("[data-testid=second-factor]")
+        visitor.go("#/")
+        page.wait_for_selector("[data-testid=data-clock]")
+        assert page.get_by_test_id("factor-missing").count() == 0

@@ -11,7 +11,7 @@ from contract.messages import Stored
 from ingest.cli import replay as replay_command
 from ingest.pipeline import Pipeline
 from ingest.replay import replay, replay_if_asked
-from ingest.source_mqtt import Arrival
+from ingest.source import Arrival
 from store.registry.database import RegistryUnavailable
 from store.registry.models import DeviceState
 from store.registry.provisioning import add_device, add_meter

@@ -7,7 +7,8 @@ from contextlib import ExitStack
 import pytest
 
 from contract.messages import Stored
-from ingest.source_mqtt import BrokerAddress, MqttSource
+from ingest.source import BrokerAddress
+from ingest.source_mqtt import MqttSource
 from tests.broker import BareClient, embedded, mosquitto, quarter, wait_for
 from tests.certificates import authority, server_certificate
 from tests.proxy import Proxy

@@ -68,7 +68,7 @@ function showFrame() {
   chrome?.close();
   chrome = frame({ language: () => showFrame(), loggedOut: () => showLogin(t("login.logged_out")) });
   fill(root, chrome.element);
-  openLive();
+  if (!user().lacks_factor) openLive();
   showView({ focus: false });
 }
 
@@ -79,6 +79,10 @@ async function showView({ focus = true } = {}) {
   const { parts, query } = here();
   const place = h("div", { class: "view", data: { view: parts[0] ?? "overview", of: parts[1] ?? "" } });
   try {
+    if (user().lacks_factor && parts[0] !== "account") {
+      go("#/account");
+      return;
+    }
     const view = await VIEWS[parts[0] ?? ""]?.();
     if (mine.signal.aborted) return;
     if (!view) {

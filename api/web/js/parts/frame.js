@@ -109,6 +109,7 @@ function waysOf() {
 }
 
 async function countAlerts(badge, signal) {
+  if (user()?.lacks_factor) return;
   try {
     const { items, next } = await get("/alerts", { state: "unanswered", limit: 100 }, signal);
     badge.hidden = items.length === 0;

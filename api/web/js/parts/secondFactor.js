@@ -3,6 +3,7 @@
 import { get, send } from "../api.js";
 import { fill, h } from "../dom.js";
 import { t } from "../i18n.js";
+import { user } from "../session.js";
 import { form, openDialog, secret } from "./dialog.js";
 import { into, loading } from "./states.js";
 
@@ -10,6 +11,7 @@ import { into, loading } from "./states.js";
 export function secondFactor(signal) {
   const place = h("div", { data: { testid: "second-factor" } });
   const load = () => into(place, () => get("/me/second-factor", {}, signal), (state) => [
+    user().lacks_factor && h("p", { class: "note", data: { testid: "factor-missing" } }, t("factor.missing")),
     h("p", {}, state.enabled ? t("factor.on", { count: state.recovery_left }) : t("factor.off")),
     h("p", {}, h("button", { type: "button", class: "button", data: { testid: "second-factor-change" }, on: { click: () => (state.enabled ? end(load) : begin(load)) } },
       t(state.enabled ? "factor.end" : "factor.begin"))),
@@ -25,7 +27,8 @@ function begin(reload) {
     const place = h("div");
     const submit = async (given) => fill(place, confirm(await send("POST", "/me/second-factor", given), place, () => {
       close();
-      reload();
+      if (user().lacks_factor) location.reload();
+      else reload();
     }));
     return fill(place, form({ fields: [password()], button: t("factor.next"), cancel: close, submit }));
   });

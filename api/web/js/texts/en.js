@@ -599,6 +599,8 @@ export default {
   "factor.title": "One-time passwords",
   "factor.lead": "With a phone's code beside the password, a password that was found out is not enough.",
   "factor.off": "Logging in needs the password alone.",
+  "error.factor_missing": "Officials log in with one-time passwords here: enrol a phone under My account.",
+  "factor.missing": "Officials log in with one-time passwords here. Enrol your phone first; everything else opens then.",
   "factor.on": "Logging in needs a code too. Recovery codes left: {count}.",
   "factor.begin": "Use one-time passwords",
   "factor.end": "End one-time passwords",

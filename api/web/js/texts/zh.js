@@ -599,6 +599,8 @@ export default {
   "factor.title": "动态验证码",
   "factor.lead": "登录时除密码外还需手机上的验证码，密码泄露也不会被他人登录。",
   "factor.off": "目前登录只需密码。",
+  "error.factor_missing": "本系统要求管理人员使用动态口令：请在「我的账号」中绑定手机。",
+  "factor.missing": "本系统要求管理人员使用动态口令登录。请先绑定手机，之后即可使用其他功能。",
   "factor.on": "登录需要验证码。剩余恢复码：{count} 个。",
   "factor.begin": "启用动态验证码",
   "factor.end": "停用动态验证码",

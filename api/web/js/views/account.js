@@ -19,9 +19,9 @@ export function account({ signal }) {
         h("div", {}, h("dt", {}, t("account.role")), h("dd", {}, t(`role.${user().role}`))),
         h("div", {}, h("dt", {}, t("account.sites")), h("dd", {}, user().sites === null ? t("account.all_sites") : user().sites.join(", ") || "–")),
         h("div", {}, h("dt", {}, t("account.version")), h("dd", {}, user().version))),
-      user().role !== "viewer" && h("section", {}, h("h2", {}, t("contacts.title")), h("p", { class: "lead" }, t("contacts.lead")), contacts(signal),
+      !user().lacks_factor && user().role !== "viewer" && h("section", {}, h("h2", {}, t("contacts.title")), h("p", { class: "lead" }, t("contacts.lead")), contacts(signal),
         h("h2", {}, t("notify.title")), notifyPrefs(signal)),
-      h("section", {}, h("h2", {}, t("tokens.title")), h("p", { class: "lead" }, t("tokens.lead")), tokens(signal)),
+      !user().lacks_factor && h("section", {}, h("h2", {}, t("tokens.title")), h("p", { class: "lead" }, t("tokens.lead")), tokens(signal)),
       h("section", {}, h("h2", {}, t("factor.title")), h("p", { class: "lead" }, t("factor.lead")), secondFactor(signal)),
       passwordForm()),
   };
