@@ -96,6 +96,7 @@ OPERATIONS: Final[Mapping[str, Access]] = {
     "get_city_map": READERS,
     "list_standings": READERS,
     "list_devices": READERS,
+    "list_calibrations": READERS,
     "list_meters": READERS,
     "get_latest": READERS,
     "get_noise_series": READERS,

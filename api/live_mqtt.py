@@ -19,11 +19,15 @@ class LiveMqtt(MqttLink):
     def __init__(
         self, url: str, feed: LiveFeed, *, username: str | None = None, password: str | None = None
     ) -> None:
-        """``url`` is ``mqtt://host:port``. Raises ``ValueError`` for another scheme."""
-        parts = urlsplit(url)
-        if parts.scheme != "mqtt":
+        """``url`` is ``mqtt://host:port``, or several of one cluster with commas between them.
+
+        Raises ``ValueError`` for another scheme.
+        """
+        nodes = [urlsplit(one.strip()) for one in url.split(",")]
+        if any(node.scheme != "mqtt" for node in nodes):
             raise ValueError(f"broker address must be mqtt://host:port, not {url!r}")
-        broker = Broker(parts.hostname or "127.0.0.1", parts.port or 1883, username, password)
+        first, *others = [(node.hostname or "127.0.0.1", node.port or 1883) for node in nodes]
+        broker = Broker(*first, username, password, others=tuple(others))
         super().__init__("api-live", broker, [(kind_filter(kind), 0) for kind in _KINDS], _PACE)
         self._feed = feed
 

@@ -25,6 +25,7 @@ class MqttSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     ``QUIETWATER_MQTT_PASSWORD``, never from the configuration itself."""
 
     url: str = "mqtt://127.0.0.1:1883"
+    """One address, or the nodes of a cluster with commas between them."""
     username: str | None = None
     """``{site}.{device}`` unless given."""
     password_file: str | None = None

@@ -58,23 +58,23 @@ class Broker:
     key_file: str | None = None
 
     @property
-    def host(self) -> str:
-        """Host name or address."""
-        return urlsplit(self.url).hostname or "127.0.0.1"
+    def nodes(self) -> list[str]:
+        """Each node's address: ``url`` is one, or several of a cluster with commas between them."""
+        return [node.strip() for node in self.url.split(",")]
 
     @property
     def tls(self) -> bool:
         """Whether the link is encrypted (``mqtts://``)."""
-        return urlsplit(self.url).scheme == "mqtts"
+        return urlsplit(self.nodes[0]).scheme == "mqtts"
 
-    @property
-    def port(self) -> int:
-        """TCP port; 1883, or 8883 with TLS, unless the address says otherwise."""
-        return urlsplit(self.url).port or (8883 if self.tls else 1883)
+    def node(self, turn: int) -> tuple[str, int]:
+        """Return host and port of the node whose turn it is; 1883, or 8883 with TLS, where no port is given."""
+        parts = urlsplit(self.nodes[turn % len(self.nodes)])
+        return parts.hostname or "127.0.0.1", parts.port or (8883 if self.tls else 1883)
 
     def __post_init__(self) -> None:
-        scheme = urlsplit(self.url).scheme
-        if scheme not in ("mqtt", "mqtts"):
+        schemes = {urlsplit(node).scheme for node in self.nodes}
+        if len(schemes) != 1 or not schemes <= {"mqtt", "mqtts"}:
             raise ValueError(
                 f"broker address must be mqtt://host:port or mqtts://host:port, not {self.url!r}"
             )
@@ -95,6 +95,9 @@ class _Session:
 
 class Link:
     """Keeps a session at the broker: reconnects with back-off and jitter, falls back from MQTT 5 to 3.1.1.
+
+    Of a broker with several nodes each connection takes the next one, beginning with any: the devices spread, and one
+    whose node dies, or is cut off from the server so that nothing is confirmed, moves on.
 
     One thread does all input and output (paho's loop for an event loop of one's own): a publish from another thread
     only queues. Each session has a client of its own, so that nothing of an earlier one is sent again: what is not
@@ -125,6 +128,7 @@ class Link:
         """Whether the broker answered our CONNECT in this session, be it with a refusal."""
         self._live: _Session | None = None
         self._version = mqtt.MQTTv311 if broker.protocol == "3.1.1" else mqtt.MQTTv5
+        self._turn_of = random.randrange(len(broker.nodes))  # noqa: S311
         self._wake_r, self._wake_w = socket.socketpair()
         self._wake_r.setblocking(False)
         self._wake_w.setblocking(False)
@@ -186,8 +190,8 @@ class Link:
                 self._trouble(f"{type(error).__name__}: {error}")
             self._connected.clear()
             self._live = None
-            if reached is not None and not self._answered:
-                self._suspect_version()
+            if reached is None or self._answered or not self._suspect_version():
+                self._turn_of += 1
             lasted = reached is not None and self._answered and time.monotonic() - reached > _STEADY_S
             failures = 0 if lasted else failures + 1
             self._stop.wait(backoff_s(failures, random.random()))  # noqa: S311
@@ -198,9 +202,8 @@ class Link:
         """Live one session from connect to end; return when the broker was reached."""
         self._end_session.clear()
         client = self._make_client()
-        client.connect(
-            self._broker.host, self._broker.port, keepalive=_KEEPALIVE_S, **self._connect_options()
-        )
+        host, port = self._broker.node(self._turn_of)
+        client.connect(host, port, keepalive=_KEEPALIVE_S, **self._connect_options())
         reached = time.monotonic()
         self._live = _Session(client)
         poller = select.poll()
@@ -324,7 +327,7 @@ class Link:
             )
         else:
             if self._last_trouble:
-                log.info("link is up again", device=self._device, host=self._broker.host)
+                log.info("link is up again", device=self._device, host=self._broker.node(self._turn_of)[0])
             self._last_trouble = ""
         self._connected.set()
         self._on_connected()
@@ -339,15 +342,20 @@ class Link:
         log.info("broker speaks no MQTT 5, using 3.1.1", device=self._device)
         self._version = mqtt.MQTTv311
 
-    def _suspect_version(self) -> None:
+    def _suspect_version(self) -> bool:
+        """Note that the broker hung up; return whether it is to be asked again in MQTT 3.1.1."""
         # Some brokers just hang up on an MQTT version that they do not know: try them in turn.
         self._trouble("the broker hung up without an answer")
-        if self._broker.protocol == "auto":
-            self._version = mqtt.MQTTv311 if self._version == mqtt.MQTTv5 else mqtt.MQTTv5
+        if self._broker.protocol != "auto":
+            return False
+        self._version = mqtt.MQTTv311 if self._version == mqtt.MQTTv5 else mqtt.MQTTv5
+        return self._version == mqtt.MQTTv311
 
     def _trouble(self, text: str) -> None:
         if text != self._last_trouble:
-            log.warning("link is down", device=self._device, host=self._broker.host, cause=text)
+            log.warning(
+                "link is down", device=self._device, host=self._broker.node(self._turn_of)[0], cause=text
+            )
         self._last_trouble = text
 
 

@@ -14,13 +14,12 @@ from analysis.dossier.facts import Evidence, Fact, SiteThreshold
 from analysis.dossier.text import Text
 from analysis.site_settings import settings_of
 from analysis.water.known import KNOWN_ENOUGH, counted_use, every_date, loss, summed
+from analysis.water.night import night_flows
 from analysis.water.quota import PerHead, per_head, quota_for
 from contract.sitetime import SiteClock
 from store.registry.models import Meter, Site
 from store.series.interface import WaterHour
 
-NIGHT_HOURS: Final = (2, 3)
-"""Hours of the day of the smallest night flow, 02:00 to 04:00 (usual practice)."""
 DAYS_A_MONTH: Final = 365.25 / 12.0
 _WATER = Text("用水", "water")
 _NO_PEOPLE = Text("人数未填写", "the number of people is not entered")
@@ -127,18 +126,12 @@ def _night(period: WaterPeriod) -> Fact:
     """The smallest hour of the night over the day's mean hour, averaged over the dates that are known."""
     masters = _names(period.meters, "master")
     dates = _whole_dates(period.days, masters) if masters else {}
-    night: dict[date, dict[int, float]] = defaultdict(lambda: defaultdict(float))
-    known: dict[date, dict[int, int]] = defaultdict(lambda: defaultdict(int))
-    for row in period.master_hours:
-        local = period.clock.local(row.t)
-        if local.hour in NIGHT_HOURS and row.volume_l is not None:
-            night[local.date()][local.hour] += row.volume_l
-            known[local.date()][local.hour] += 1
-    ratios = []
-    for day, of in dates.items():
-        whole = all(known[day][hour] == len(masters) for hour in NIGHT_HOURS)
-        if whole and sum(of.values()) > 0.0:
-            ratios.append(min(night[day].values()) / (sum(of.values()) / 24.0))
+    flows = night_flows(period.master_hours, masters, period.clock)
+    ratios = [
+        flows[day] / (sum(of.values()) / 24.0)
+        for day, of in dates.items()
+        if day in flows and sum(of.values()) > 0.0
+    ]
     share = sum(ratios) / len(ratios) if ratios else None
     return _fact(period, share, "share", len(ratios) / _dates(period), len(ratios))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
+from analysis.calibrations import Calibration
 from analysis.compliance import Finding
 from analysis.days import NoiseDay, WaterDay
 from analysis.exclusions import Span
@@ -21,19 +22,6 @@ from analysis.water.quota import PerHead
 from contract.sitetime import SiteClock
 from store.registry.models import Site
 from store.series.interface import NoiseHour
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """The newest calibration of a device before the period's end, as the device told it.
-
-    ``drift_db`` is the change of sensitivity against the one before (``set``) or the deviation of a check.
-    """
-
-    t: datetime
-    action: str
-    drift_db: float | None
-    calibrator: str
 
 
 @dataclass(frozen=True, slots=True)

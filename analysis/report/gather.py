@@ -11,6 +11,7 @@ from typing import Final
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from analysis.calibrations import newest_calibration
 from analysis.compliance import findings
 from analysis.days import noise_days
 from analysis.exclusions import Span, cut_hours, spans_of
@@ -19,7 +20,6 @@ from analysis.limits import site_clock
 from analysis.patterns import day_profile
 from analysis.report.facts import (
     AlertFacts,
-    Calibration,
     InstrumentFacts,
     QuarterFacts,
     RuleFacts,
@@ -41,8 +41,6 @@ from store.series.interface import NoiseHour, SeriesStore
 MOST_ALERTS: Final = 5_000
 _NOISE_KINDS: Final = ("noise", "both")
 _DAY: Final = timedelta(days=1)
-_CALIBRATION_REACH: Final = timedelta(days=800)
-"""How far back a device's newest calibration is looked for."""
 _OF_ALL: Final = ("restart", "clock_step", "readings_dropped")
 _OF_NOISE: Final = ("gap", "source_lost", "overload")
 _OF_METERS: Final = ("meter_silent", "tamper")
@@ -110,25 +108,8 @@ def _instrument(
     return InstrumentFacts(
         name=device.name, label_zh=device.label_zh, label_en=device.label_en, kind=device.kind,
         type_approved=device.type_approved, version=str((state.status if state else {}).get("version", "")),
-        state=state.state if state else "", calibration=_calibration(series, device, end), events=counts,
+        state=state.state if state else "", calibration=newest_calibration(series, device, end), events=counts,
     )  # fmt: skip
-
-
-def _calibration(series: SeriesStore, device: Device, end: datetime) -> Calibration | None:
-    if device.kind not in _NOISE_KINDS:
-        return None
-    found = series.events(
-        end - _CALIBRATION_REACH, end, site=device.site, device=device.name, kind="calibration", limit=1
-    )
-    if not found:
-        return None
-    detail = found[0].detail
-    action = str(detail.get("action", "set"))
-    drift = detail.get("deviation_db") if action == "check" else detail.get("drift_db")
-    told = detail.get("calibrator") or detail.get("calibrator_db") or ""
-    return Calibration(
-        found[0].t, action, float(drift) if isinstance(drift, int | float) else None, str(told)
-    )
 
 
 def _source(

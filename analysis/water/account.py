@@ -22,6 +22,7 @@ from analysis.water.known import (
     loss,
     summed,
 )
+from analysis.water.night import NightFlow, night_flow
 from analysis.water.peers import LEAST_GROUP, PeerComparison, compare
 from analysis.water.plan import OverPlan, over_plan
 from analysis.water.quota import PerHead, per_head, quota_for
@@ -62,7 +63,7 @@ class HouseholdAccount:
 
 @dataclass(frozen=True, slots=True)
 class QuarterAccount:
-    """A quarter: use per person and household over the last 30 whole days, and the year against its plan.
+    """A quarter: use per person and household and night flow over the last 30 whole days, the year against its plan.
 
     ``measured_by`` says whether the volume is the master meter's or the sum of the households'. ``passes_plan`` is the
     probability (share of the forecast's runs) that the year ends above the plan; ``expected`` is the surcharge of the
@@ -72,6 +73,7 @@ class QuarterAccount:
     measured_by: str
     per_head: PerHead
     litres_per_household_day: float | None
+    night_flow: NightFlow | None
     year: Span
     used_m3: float
     known_share: float
@@ -137,7 +139,8 @@ def quarter(series: SeriesStore, site: Site, meters: Sequence[Meter], today: dat
     return QuarterAccount(
         measured_by="master" if masters else "households",
         per_head=per_head(month.volume_l, month.dates, persons, quota_for(settings, today)),
-        litres_per_household_day=month.volume_l / month.dates / homes if month.dates and homes else None, year=year,
+        litres_per_household_day=month.volume_l / month.dates / homes if month.dates and homes else None,
+        night_flow=_night_flow(series, site, masters, today), year=year,
         used_m3=used, known_share=known_share(days), plan_m3=plan,
         over_plan=_over(settings, used, plan), forecast=found[0] if found else None,
         passes_plan=passes_plan(found[1], plan) if found and plan else None,
@@ -177,6 +180,13 @@ def _over(settings: WaterSettings, used_m3: float, plan_m3: float | None) -> Ove
 def _days_of(series: SeriesStore, site: Site, meter: str, first: date, last: date) -> list[WaterDay]:
     found = water_days(series, site_clock(site), site.name, first, last, meter=meter)
     return every_date(found, meter, first, last)
+
+
+def _night_flow(series: SeriesStore, site: Site, masters: Sequence[str], today: date) -> NightFlow | None:
+    clock = site_clock(site)
+    start, end = clock.midnight(today - 30 * _DAY), clock.midnight(today + _DAY)
+    hours = [row for name in masters for row in series.water_rollups(start, end, site=site.name, source=name)]
+    return night_flow(hours, masters, clock)
 
 
 def _m3(day: WaterDay) -> float | None:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field
 from sqlalchemy.orm import Session
 
+from analysis.calibrations import Calibration, newest_calibration
 from api import registry_reads as reads
 from api.cache import caches_of
 from api.context import ApiContext
@@ -121,6 +122,25 @@ class DeviceOut(Out):
     meters: list[str] = Field(description="Meters that this device reads.")
 
 
+class CalibrationOut(Out):
+    """The newest calibration of a device, as it told; all null where none is on record."""
+
+    device: str = Field(examples=["east-gate"])
+    t: datetime | None
+    age_days: int | None
+    action: str | None = Field(
+        description="`set`: the sensitivity was set; `check`: it was only looked at.", examples=["set"]
+    )
+    drift_db: float | None = Field(description="Against the calibration before; of a check, its deviation.")
+    calibrator: str | None
+
+
+class CalibrationsOut(Out):
+    """The devices of a quarter that measure noise."""
+
+    items: list[CalibrationOut]
+
+
 class DevicesOut(Out):
     """The devices of a quarter."""
 
@@ -212,6 +232,25 @@ def list_devices(context: Context, site: str, paged: Paged) -> DevicesOut:
         )
 
 
+@router.get(
+    "/sites/{site}/calibrations",
+    summary="Calibrations of a quarter's devices",
+    responses=documented(401, 404, 503),
+)
+def list_calibrations(context: Context, site: str) -> CalibrationsOut:
+    """Return the newest calibration of each device that measures noise, and how old it is."""
+    now = context.clock.now()
+    with context.registry.reader() as session:
+        devices = list(reads.one_site(session, site).devices)
+    return CalibrationsOut(
+        items=[
+            _calibration_out(one, newest_calibration(context.series, one, now), now)
+            for one in devices
+            if one.kind != "gateway"
+        ]
+    )
+
+
 @router.get("/sites/{site}/meters", summary="Water meters of a quarter", responses=documented(401, 404))
 def list_meters(context: Context, site: str, paged: Paged) -> MetersOut:
     """Return the quarter's meters, the one that feeds it first."""
@@ -271,6 +310,17 @@ def device_out(device: Device, state: DeviceState | None, meters: list[str]) -> 
             "enabled": device.enabled, "type_approved": device.type_approved,
             "indicative": not device.type_approved, "health": health, "meters": meters,
         }
+    )  # fmt: skip
+
+
+def _calibration_out(device: Device, found: Calibration | None, now: datetime) -> CalibrationOut:
+    if found is None:
+        return CalibrationOut(
+            device=device.name, t=None, age_days=None, action=None, drift_db=None, calibrator=None
+        )
+    return CalibrationOut(
+        device=device.name, t=found.t, age_days=(now - found.t).days, action=found.action,
+        drift_db=found.drift_db, calibrator=found.calibrator or None,
     )  # fmt: skip
 
 

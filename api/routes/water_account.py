@@ -86,6 +86,15 @@ class OverPlanOut(Out):
     steps: list[StepOut]
 
 
+class NightFlowOut(Out):
+    """The smallest hour between 02:00 and 04:00 at the master meters, L/h. `date` is of the newest night known."""
+
+    date: date
+    newest_lph: float
+    median_lph: float = Field(description="Of the nights of the last 30 days.")
+    nights: int
+
+
 class QuarterAccountOut(Out):
     """A quarter: use per person and household, and the year against its plan."""
 
@@ -95,6 +104,7 @@ class QuarterAccountOut(Out):
     measured_by: Literal["master", "households"]
     per_head: PerHeadOut
     litres_per_household_day: float | None
+    night_flow: NightFlowOut | None = Field(description="Null without a master meter or a known night.")
     year_first: date
     year_last: date
     used_m3: float
@@ -225,6 +235,7 @@ def get_water_account(request: Request, context: Context, site: SiteName) -> Qua
         site=site, date=today, indicative=not set(counted) <= approved,
         measured_by="master" if masters else "households",
         per_head=_per_head(account.per_head), litres_per_household_day=account.litres_per_household_day,
+        night_flow=account.night_flow and NightFlowOut.model_validate(account.night_flow, from_attributes=True),
         year_first=account.year.first, year_last=account.year.last, used_m3=account.used_m3,
         known_share=account.known_share, plan_m3=account.plan_m3, over_plan=_over_plan(account.over_plan),
         forecast=_forecast(account.forecast), passes_plan=account.passes_plan, expected=_over_plan(account.expected),

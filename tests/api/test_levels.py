@@ -260,3 +260,12 @@ def test_events_are_told_in_both_languages(person: Callable[..., Person]) -> Non
     assert [one["kind"] for one in told] == ["overload", "calibration", "restart"]
     assert told[1]["label"] == {"zh": "校准", "en": "Calibration"}
     assert items[0]["label"] == {"zh": "声事件", "en": "Sound event"}
+
+
+def test_calibrations_tell_their_age_and_what_is_not_on_record(person: Callable[..., Person]) -> None:
+    who = person("viewer")
+    found = {one["device"]: one for one in who.get(f"/sites/{seeding.OWN_SITE}/calibrations").json()["items"]}
+    assert found["dong-men"]["age_days"] == 0 and found["dong-men"]["action"] == "set"
+    others = [one for name, one in found.items() if name != "dong-men"]
+    assert others and all(one["t"] is None and one["age_days"] is None for one in others)
+    assert "gateway" not in found

@@ -194,7 +194,7 @@ def test_under_maintenance_no_alert_begins() -> None:
 )
 def test_a_year_that_is_heading_above_its_plan(probability: float, known_share: float, verdict: str) -> None:
     account = QuarterAccount(
-        measured_by="master", per_head=PerHead(None, None, "unknown"), litres_per_household_day=None,
+        measured_by="master", per_head=PerHead(None, None, "unknown"), litres_per_household_day=None, night_flow=None,
         year=Span(date(2026, 1, 1), date(2026, 12, 31)), used_m3=36.0, known_share=known_share, plan_m3=100.0,
         over_plan=None, forecast=Forecast(36.0, 90.0, 110.0, 120.0, 300), passes_plan=probability, expected=None,
     )  # fmt: skip

@@ -13,8 +13,12 @@ export function devicePanel(site, { signal }) {
   const place = h("div", { class: "devices", data: { testid: "devices" } }, loading(3));
   const load = async () => {
     try {
-      const { items } = await get(`/sites/${site.name}/devices`, {}, signal);
-      fill(place, items.length ? table(items) : empty(t("device.none")));
+      const [{ items }, calibrated] = await Promise.all([
+        get(`/sites/${site.name}/devices`, {}, signal),
+        get(`/sites/${site.name}/calibrations`, {}, signal).catch(() => null), // the store may be away
+      ]);
+      const calibrations = new Map((calibrated?.items ?? []).map((one) => [one.device, one]));
+      fill(place, items.length ? table(items, calibrations) : empty(t("device.none")));
     } catch (error) {
       if (error.name !== "AbortError") fill(place, failure(error, load));
     }
@@ -25,15 +29,22 @@ export function devicePanel(site, { signal }) {
   return { node: place };
 }
 
-function table(items) {
-  const columns = ["device", "state", "seen", "outbox", "clock", "temperature", "disk", "version"];
+function table(items, calibrations) {
+  const columns = ["device", "state", "seen", "calibrated", "outbox", "clock", "temperature", "disk", "version"];
   return h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": t("device.title") },
     h("table", { class: "table device-table" },
       h("thead", {}, h("tr", {}, columns.map((key) => h("th", { scope: "col" }, t(`device.${key}`))))),
-      h("tbody", {}, items.map(row))));
+      h("tbody", {}, items.map((one) => row(one, calibrations.get(one.name))))));
 }
 
-function row(one) {
+function calibrated(one, found) {
+  if (one.kind === "gateway" || !found) return "–";
+  if (found.t === null) return t("device.never_calibrated");
+  const drift = found.drift_db === null ? "" : ` · ${t("device.drift", { db: number(found.drift_db, 1) })}`;
+  return t("device.days_ago", { days: number(found.age_days) }) + drift;
+}
+
+function row(one, calibration) {
   const { health } = one;
   const seen = health.last_seen ? ago(Date.parse(health.last_seen), now()) : "–";
   const clock = health.clock_synced === false ? t("device.unsynced") : health.clock_offset_ms === null ? "–" : `${number(health.clock_offset_ms, 0)} ms`;
@@ -41,6 +52,7 @@ function row(one) {
     h("th", { scope: "row" }, label(one.label), h("span", { class: "caption" }, [t(`device.kind.${one.kind}`), one.meters.length ? t("device.meters", { n: one.meters.length }) : "", one.kind !== "gateway" && one.indicative ? t("level.indicative") : ""].filter(Boolean).join(" · "))),
     h("td", {}, h("span", { class: "online", data: { state: one.enabled ? health.state : "disabled" } }, t(`device.state.${one.enabled ? health.state : "disabled"}`))),
     h("td", {}, seen),
+    h("td", { data: { testid: "device-calibration" } }, calibrated(one, calibration)),
     h("td", {}, health.outbox_depth === null ? "–" : outbox(health)),
     h("td", {}, clock),
     h("td", {}, health.temperature_c === null ? "–" : `${number(health.temperature_c, 0)} °C`),

@@ -47,6 +47,7 @@ function quarterSheet(one) {
     facts([
       [t("use.per_person"), perHead(one.per_head)],
       [t("use.per_home"), one.litres_per_household_day === null ? null : `${number(one.litres_per_household_day)} L`],
+      [t("use.night"), one.night_flow && t("use.night_words", { newest: number(one.night_flow.newest_lph), date: calendarDate(one.night_flow.date), median: number(one.night_flow.median_lph), nights: one.night_flow.nights })],
       [t("use.year_used"), `${number(one.used_m3, 1)} m³ (${t("use.known", { share: percent(one.known_share) })})`],
       [t("use.plan"), plan], [t("use.forecast"), forecast(one.forecast)],
       [t("use.passes_plan"), one.passes_plan === null ? null : percent(one.passes_plan)],
