@@ -41,7 +41,7 @@ function calibrated(one, found) {
   if (one.kind === "gateway" || !found) return "–";
   if (found.t === null) return t("device.never_calibrated");
   const drift = found.drift_db === null ? "" : ` · ${t("device.drift", { db: number(found.drift_db, 1) })}`;
-  return t("device.days_ago", { days: number(found.age_days) }) + drift;
+  return (found.age_days ? t("device.days_ago", { days: number(found.age_days) }) : t("water.today")) + drift;
 }
 
 function row(one, calibration) {
