@@ -67,7 +67,9 @@ def test_a_quarter_against_quota_and_plan(wet: Callable[..., Person]) -> None:
     got = wet().get("/water/account", site=SITE).json()
     master_l = 2090.0  # (100 + 120 + … + 280) · 1.1
     assert got["measured_by"] == "master" and got["indicative"] is True
-    assert got["night_flow"]["newest_lph"] == pytest.approx(master_l / 24) and got["night_flow"]["nights"] >= 29
+    assert (
+        got["night_flow"]["newest_lph"] == pytest.approx(master_l / 24) and got["night_flow"]["nights"] >= 29
+    )
     assert got["per_head"]["litres_per_person_day"] == pytest.approx(master_l / 20, rel=0.01)
     assert (got["per_head"]["verdict"], got["per_head"]["highest_lpd"]) == ("within", 140.0)
     assert (
