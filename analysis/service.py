@@ -27,6 +27,8 @@ ROUND_S: Final = 1.0
 """Real seconds between the beginnings of two rounds, at least."""
 ROLLUP_EVERY_S: Final = 5.0
 _STALLED_S: Final = 60.0
+_HUNG_S: Final = 600.0
+"""A first rollup of a large backlog takes minutes; longer than this no round does."""
 
 
 @dataclass(slots=True)
@@ -66,7 +68,7 @@ class Analysis:
         self._courier = Courier(registry, clock, base_url=base_url)
         self.stats = AnalysisStats(delivery=self._courier.stats)
         self._stop = threading.Event()
-        self._beat = time.monotonic()
+        self._beat = self._turned = self._rolled_up = time.monotonic()
         self._next_rollup = 0.0
         self._failing: set[str] = set()
         self._threads = (
@@ -93,6 +95,21 @@ class Analysis:
         """Whether both threads live and a round has been completed within the last minute."""
         return all(one.is_alive() for one in self._threads) and time.monotonic() - self._beat < _STALLED_S
 
+    @property
+    def alive(self) -> bool:
+        """Whether both threads live and the rounds go on, also while a store is away."""
+        return all(one.is_alive() for one in self._threads) and time.monotonic() - self._turned < _HUNG_S
+
+    @property
+    def round_age_s(self) -> float:
+        """Real seconds since the newest round of rules that succeeded, or since the start."""
+        return time.monotonic() - self._beat
+
+    @property
+    def rollup_age_s(self) -> float:
+        """Real seconds since the newest rollup that succeeded, or since the start."""
+        return time.monotonic() - self._rolled_up
+
     def round(self) -> None:
         """Judge all rules once and, when due, roll up. Errors are counted and logged, not raised."""
         began = time.monotonic()
@@ -104,7 +121,7 @@ class Analysis:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            began = time.monotonic()
+            began = self._turned = time.monotonic()
             self.round()
             # Work at most half of the time, so that a large site leaves room for the others.
             took = time.monotonic() - began
@@ -123,6 +140,7 @@ class Analysis:
     def _roll_up(self) -> None:
         before = self._clock.now() - timedelta(seconds=self._clock.speed)
         self.stats.hours_rolled_up += roll_up(self._series, before)
+        self._rolled_up = time.monotonic()
 
     def _tell_listener(self, changed: Sequence[AlertSnapshot]) -> None:
         if self._on_alert is None:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from api.live_hub import LiveHub
 from api.map_tiles import TileLayer
+from api.metric_table import Numbers
 from api.ratelimit import ADDRESS_RATE, USER_RATE, Rate
 from contract.clock import Clock, SystemClock
 from store.registry.database import Registry
@@ -60,6 +61,7 @@ class ApiContext:
     ``clock`` is the time of the data, ``wall`` that of logins and of the audit log (a demo's clock runs faster).
     ``files`` is the folder that attachments are kept in; without one there can be none.
     ``ready`` holds a probe for each further part that must work for ``/readyz`` to say yes; probes must not block.
+    ``alive`` holds one for each part that has a loop, for ``/healthz``: a restart would mend what it finds.
     ``metrics`` gives the counts of each further part for ``/metrics``, as ``quietwater_<part>_<name>``.
     """
 
@@ -71,4 +73,5 @@ class ApiContext:
     wall: Clock = field(default_factory=SystemClock)
     files: Path | None = None
     ready: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
-    metrics: Mapping[str, Callable[[], Mapping[str, float]]] = field(default_factory=dict)
+    alive: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
+    metrics: Mapping[str, Callable[[], Numbers]] = field(default_factory=dict)

@@ -1,61 +1,55 @@
 """Counts for Prometheus. The one file that imports prometheus_client.
 
 Requests are timed by operation here; live push and the registry are looked at when somebody asks; each further part of
-the server gives its own numbers (``ApiContext.metrics``). A number whose name ends with ``_total`` is a counter.
+the server gives its own numbers (``ApiContext.metrics``). ``api.metric_table`` says what each number is.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
 import structlog
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, generate_latest
+from prometheus_client import Counter as PrometheusCounter
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from analysis.notify import queue
 from api import registry_reads as reads
 from api.context import ApiContext
+from api.fleet_numbers import fleet_numbers
+from api.metric_table import METRICS, PREFIX, Described, Labelled, Numbers, kind_of
+from api.version import VERSION
 from store.registry import quarantine
 from store.registry.models import Alert, Device, DeviceState, Site
 
 log = structlog.get_logger(__name__)
 
-PREFIX: Final = "quietwater_"
 MEDIA_TYPE: Final = "text/plain; version=0.0.4"
 _BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-_HELP: Final[Mapping[str, str]] = {
-    "live_clients": "Open event streams.",
-    "live_messages_total": "Messages put into the queues of event streams.",
-    "live_dropped_total": "Messages that slow event streams did not get.",
-    "live_events_dropped_total": "Live events that came faster than they could be sent.",
-    "sites": "Quarters.",
-    "outbox_depth_sum": "Readings that wait in devices' outboxes, as the devices last told.",
-    "outbox_depth_max": "The fullest outbox, readings.",
-    "newest_reading_lag_seconds": "Time of the data minus that of the newest stored reading.",
-    "ingest_messages_total": "Messages received from the broker and dealt with.",
-    "ingest_readings_in_total": "Readings in these messages, good and bad.",
-    "ingest_readings_stored_total": "Readings committed to the series store.",
-    "ingest_readings_late_total": "Readings stored more than two minutes after their time: backlogs of outages.",
-    "ingest_quarantined_total": "Messages and readings put into quarantine.",
-    "ingest_waiting": "Messages in ingest's queue.",
-    "ingest_store_away_seconds": "For how long the store has not taken what arrived; 0 while it does.",
-    "ingest_store_retries_total": "Batches that had to be tried again.",
-    "ingest_errors_total": "Failures of ingest that it survived.",
-    "analysis_rule_round_seconds": "Duration of the newest round over all rules.",
-    "analysis_rules": "Rules in the newest round.",
-    "analysis_rounds_total": "Rounds over all rules.",
-    "analysis_transitions_total": "Changes of state of alerts.",
-    "analysis_rule_errors_total": "Rounds that failed.",
-    "analysis_hours_rolled_up_total": "Hour rows written.",
-    "analysis_messages_sent_total": "Messages to people that were sent.",
-    "analysis_messages_given_up_total": "Messages to people that were given up.",
-}
+_TOO_MANY: Final = 429
+
+Parts = Mapping[str, Callable[[], Numbers]]
+"""What each part of a process counts; the names of its numbers begin with its own."""
+
+
+class PartMetrics:
+    """The numbers of a process without an API: those of its parts, and memory and time of the process."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._registry = CollectorRegistry()
+        _register_process(self._registry)
+        self._registry.register(_Parts(parts))
+
+    def page(self) -> bytes:
+        """Return what a scrape gets, in Prometheus' text format."""
+        return generate_latest(self._registry)
 
 
 class ServerMetrics:
@@ -64,14 +58,24 @@ class ServerMetrics:
     def __init__(self, context: ApiContext) -> None:
         self._registry = CollectorRegistry()
         self._requests = Histogram(
-            f"{PREFIX}http_request_seconds", "Duration of requests by operation and class of status.",
-            ["operation", "status"], buckets=_BUCKETS_S, registry=self._registry,
+            PREFIX + "http_request_seconds", METRICS["http_request_seconds"].meaning,
+            METRICS["http_request_seconds"].labels, buckets=_BUCKETS_S, registry=self._registry,
         )  # fmt: skip
-        self._registry.register(_Parts(context))
+        self._refused = PrometheusCounter(
+            PREFIX + "http_refused", METRICS["http_refused_total"].meaning, METRICS["http_refused_total"].labels,
+            registry=self._registry,
+        )  # fmt: skip
+        _register_process(self._registry)
+        own = {"live": lambda: _live(context), "registry": lambda: _registry_numbers(context),
+               "series": lambda: _lag(context)}  # fmt: skip
+        self._registry.register(_Parts(own, prefixed=False))
+        self._registry.register(_Parts(context.metrics))
 
     def observe(self, operation: str, status: int, seconds: float) -> None:
         """Note one request."""
         self._requests.labels(operation, f"{status // 100}xx").observe(seconds)
+        if status == _TOO_MANY:
+            self._refused.labels(operation).inc()
 
     def page(self) -> bytes:
         """Return what a scrape gets, in Prometheus' text format."""
@@ -107,10 +111,11 @@ class MeasureRequests:
 
 
 class _Parts(Collector):
-    """Looks at live push, registry, store and the further parts when asked."""
+    """Asks each part when somebody scrapes."""
 
-    def __init__(self, context: ApiContext) -> None:
-        self._context = context
+    def __init__(self, parts: Parts, *, prefixed: bool = True) -> None:
+        self._parts = parts
+        self._prefixed = prefixed
 
     def describe(self) -> list[Metric]:
         """Say nothing beforehand, so that registering does not collect."""
@@ -118,55 +123,48 @@ class _Parts(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield every number; a part that cannot count does not take the others' along."""
-        live = self._context.live.stats
-        yield from _families(
-            "", {"live_clients": live.clients, "live_messages_total": live.sent, "live_dropped_total": live.dropped,
-                 "live_events_dropped_total": live.events_dropped},
-        )  # fmt: skip
-        for name, count in {"registry": self._registry_counts, "series": self._lag}.items():
+        for part, numbers in self._parts.items():
             try:
-                yield from count()
+                families = [
+                    _family(f"{part}_{name}" if self._prefixed else name, value)
+                    for name, value in numbers().items()
+                ]
             except Exception as error:
-                _tell(name, error)
-        for part, numbers in self._context.metrics.items():
-            try:
-                told = numbers()
-            except Exception as error:
-                _tell(part, error)
+                log.warning("a part has no metrics", part=part, cause=f"{type(error).__name__}: {error}")
                 continue
-            yield from _families(f"{part}_", told)
+            yield from families
 
-    def _registry_counts(self) -> list[Metric]:
-        with self._context.registry.reader() as session:
-            online = Counter[str]()
-            for one in reads.online_counts(session).values():
-                online["online"] += one.online
-                online["offline"] += one.total - one.online
-            depths = [
-                int(status.get("outbox_depth") or 0) for status in session.scalars(_statuses_of_enabled())
-            ]
-            alerts = session.execute(select(Alert.state, func.count()).group_by(Alert.state))
-            numbers = {
-                "sites": session.scalar(select(func.count()).select_from(Site)) or 0,
-                "outbox_depth_sum": sum(depths), "outbox_depth_max": max(depths, default=0),
-            }  # fmt: skip
-            return [
-                *_families("", numbers),
-                _by("devices", "Enabled devices by state.", "state", dict(online)),
-                _by("alerts", "Alerts by state.", "state", dict(alerts.all())),
-                _by("quarantined", "What lies in quarantine, by reason.", "code", quarantine.counts(session)),
-            ]
 
-    def _lag(self) -> list[Metric]:
-        newest: datetime | None = self._context.series.newest()
-        if newest is None:
-            return []
-        return list(
-            _families(
-                "",
-                {"newest_reading_lag_seconds": (self._context.clock.now() - newest).total_seconds()},
-            )
-        )
+def _live(context: ApiContext) -> Numbers:
+    live = context.live.stats
+    return {
+        "live_clients": live.clients, "live_messages_total": live.sent, "live_dropped_total": live.dropped,
+        "live_events_dropped_total": live.events_dropped,
+    }  # fmt: skip
+
+
+def _registry_numbers(context: ApiContext) -> Numbers:
+    with context.registry.reader() as session:
+        online = Counter[str]()
+        for one in reads.online_counts(session).values():
+            online["online"] += one.online
+            online["offline"] += one.total - one.online
+        depths = [int(status.get("outbox_depth") or 0) for status in session.scalars(_statuses_of_enabled())]
+        alerts = session.execute(select(Alert.state, func.count()).group_by(Alert.state))
+        return {
+            "sites": session.scalar(select(func.count()).select_from(Site)) or 0,
+            "outbox_depth_sum": sum(depths), "outbox_depth_max": max(depths, default=0),
+            "devices": _by(online), "alerts": _by(dict(alerts.all())),
+            "quarantined": _by(quarantine.counts(session)), "deliveries": _by(queue.counts(session)),
+            **fleet_numbers(session),
+        }  # fmt: skip
+
+
+def _lag(context: ApiContext) -> Numbers:
+    newest: datetime | None = context.series.newest()
+    if newest is None:
+        return {}
+    return {"newest_reading_lag_seconds": (context.clock.now() - newest).total_seconds()}
 
 
 def _statuses_of_enabled() -> Any:
@@ -174,22 +172,24 @@ def _statuses_of_enabled() -> Any:
     return select(DeviceState.status).join(Device, same).where(Device.enabled)
 
 
-def _families(prefix: str, numbers: Mapping[str, float]) -> Iterator[Metric]:
-    for name, value in numbers.items():
-        full = prefix + name
-        told = _HELP.get(full, full.replace("_", " "))
-        if full.endswith("_total"):
-            yield CounterMetricFamily(PREFIX + full.removesuffix("_total"), told, value=float(value))
-        else:
-            yield GaugeMetricFamily(PREFIX + full, told, value=float(value))
+def _by(numbers: Mapping[str, float]) -> Labelled:
+    return {(key,): float(value) for key, value in sorted(numbers.items())}
 
 
-def _by(name: str, told: str, label: str, numbers: Mapping[str, float]) -> Metric:
-    family = GaugeMetricFamily(PREFIX + name, told, labels=[label])
-    for key, value in sorted(numbers.items()):
-        family.add_metric([key], float(value))
+def _family(name: str, value: float | Labelled) -> Metric:
+    """Return one number; the name of an uplink is its operator's, so not every name is in the table."""
+    known = METRICS.get(name) or Described(name.replace("_", " "))
+    if kind_of(name) == "counter":
+        family: CounterMetricFamily | GaugeMetricFamily = CounterMetricFamily(
+            PREFIX + name.removesuffix("_total"), known.meaning, labels=known.labels
+        )
+    else:
+        family = GaugeMetricFamily(PREFIX + name, known.meaning, labels=known.labels)
+    for labels, one in (value if isinstance(value, Mapping) else {(): value}).items():
+        family.add_metric(list(labels), float(one))
     return family
 
 
-def _tell(part: str, error: Exception) -> None:
-    log.warning("a part has no metrics", part=part, cause=f"{type(error).__name__}: {error}")
+def _register_process(registry: CollectorRegistry) -> None:
+    ProcessCollector(registry=registry)
+    registry.register(_Parts({"build": lambda: {"build_info": {(VERSION,): 1.0}}}, prefixed=False))

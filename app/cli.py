@@ -13,6 +13,7 @@ import click
 from api.map_tiles import TileLayer
 from app import logs
 from app.map_option import map_options
+from app.metrics_option import metrics_options
 from app.retention_option import retention_options
 from app.settings import DEFAULT_DATA, DEFAULT_MQTT_PORT, DEFAULT_PORT, ServerSettings
 from app.store_option import store_option
@@ -200,6 +201,7 @@ def broker(data: Path, mqtt_port: int) -> None:
 @_broker_option
 @store_option
 @retention_options
+@metrics_options
 @click.option("--name", default="ingest", show_default=True, callback=_slug,
               help="Session at the broker: of several ingest processes, each has its own and keeps it.")  # fmt: skip
 @click.option(
@@ -213,6 +215,8 @@ def ingest(
     name: str,
     group: str | None,
     retention: Retention,
+    metrics_port: int | None,
+    metrics_host: str,
 ) -> None:
     """Run ingest alone: from the broker to the stores.
 
@@ -235,6 +239,8 @@ def ingest(
         ingest_name=name,
         ingest_group=group,
         retention=retention,
+        metrics_port=metrics_port,
+        metrics_host=metrics_host,
     )
     run_system(settings, parts=("ingest",))
 
@@ -243,9 +249,13 @@ def ingest(
 @_data_option
 @store_option
 @retention_options
+@metrics_options
 @click.option("--base-url", envvar="QUIETWATER_BASE_URL",
               help="Address under which people reach the page, for links in messages.")  # fmt: skip
-def analysis(data: Path, store: StoreAddress | None, base_url: str | None, retention: Retention) -> None:
+def analysis(
+    data: Path, store: StoreAddress | None, base_url: str | None, retention: Retention,
+    metrics_port: int | None, metrics_host: str,
+) -> None:  # fmt: skip
     """Run analysis alone: rules, alerts, messages and the hours' rollups, beside `serve --no-analysis`.
 
     \b
@@ -254,7 +264,10 @@ def analysis(data: Path, store: StoreAddress | None, base_url: str | None, reten
     """
     from app.up import run_system
 
-    settings = ServerSettings(data=data, store=store, base_url=base_url, retention=retention)
+    settings = ServerSettings(
+        data=data, store=store, base_url=base_url, retention=retention,
+        metrics_port=metrics_port, metrics_host=metrics_host,
+    )  # fmt: skip
     run_system(settings, parts=("analysis",))
 
 

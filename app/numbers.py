@@ -1,28 +1,45 @@
-"""What the parts of this process count, as ``/metrics`` shows it."""
+"""What the parts of this process count, as ``/metrics`` shows it; ``api.metric_table`` says what each number is."""
 
 from __future__ import annotations
 
 from analysis.service import Analysis
+from api.metric_table import Labelled, Numbers
+from contract.clock import Clock
 from ingest.service import Ingest
 
 
-def ingest_numbers(ingest: Ingest) -> dict[str, float]:
-    """Return ingest's counts; ``api.metrics`` says what each is."""
-    stats, health = ingest.stats, ingest.health()
-    return {
+def ingest_numbers(ingest: Ingest, clock: Clock) -> Numbers:
+    """Return ingest's counts."""
+    stats, source, health = ingest.stats, ingest.source_stats, ingest.health()
+    numbers: dict[str, float | Labelled] = {
+        "connected": health.connected,
         "messages_total": stats.messages, "readings_in_total": stats.readings_in,
+        "readings_by_kind_total": {(kind,): count for kind, count in stats.by_kind.copy().items()},
         "readings_stored_total": stats.readings_stored, "readings_late_total": stats.readings_late,
-        "quarantined_total": stats.quarantined, "store_retries_total": stats.store_retries,
-        "errors_total": stats.errors, "waiting": health.waiting, "store_away_seconds": health.store_away_s,
+        "quarantined_total": stats.quarantined,
+        "quarantined_by_code_total": {(code,): count for code, count in stats.by_code.copy().items()},
+        "statuses_total": stats.statuses, "batches_total": stats.batches,
+        "batch_seconds_total": stats.batch_seconds, "batch_readings": stats.batch_readings,
+        "waiting": health.waiting, "queue_bound": health.queue_bound, "unacknowledged": health.unacknowledged,
+        "paused_total": source.paused, "repeated_total": source.repeated, "connects_total": source.connects,
+        "answers_lost_total": source.answers_lost, "store_away_seconds": health.store_away_s,
+        "store_retries_total": stats.store_retries, "errors_total": stats.errors,
     }  # fmt: skip
+    if stats.newest_stored is not None:
+        numbers["newest_stored_timestamp_seconds"] = stats.newest_stored.timestamp()
+        numbers["lag_seconds"] = (clock.now() - stats.newest_stored).total_seconds()
+    return numbers
 
 
-def analysis_numbers(analysis: Analysis) -> dict[str, float]:
-    """Return analysis' counts; ``api.metrics`` says what each is."""
+def analysis_numbers(analysis: Analysis) -> Numbers:
+    """Return analysis' counts."""
     stats = analysis.stats
     return {
-        "rule_round_seconds": stats.last_round_s, "rules": stats.rules, "rounds_total": stats.rounds,
+        "rule_round_seconds": stats.last_round_s, "rules": stats.rules, "bad_rules": stats.bad_rules,
+        "rounds_total": stats.rounds, "round_age_seconds": analysis.round_age_s,
         "transitions_total": stats.transitions, "rule_errors_total": stats.round_errors,
-        "hours_rolled_up_total": stats.hours_rolled_up, "messages_sent_total": stats.delivery.sent,
-        "messages_given_up_total": stats.delivery.given_up,
+        "store_waits_total": stats.store_waits, "hours_rolled_up_total": stats.hours_rolled_up,
+        "rollup_errors_total": stats.rollup_errors, "rollup_age_seconds": analysis.rollup_age_s,
+        "messages_sent_total": stats.delivery.sent, "messages_failed_total": stats.delivery.failed_tries,
+        "messages_given_up_total": stats.delivery.given_up, "delivery_errors_total": stats.delivery.errors,
     }  # fmt: skip

@@ -47,6 +47,10 @@ class ServerSettings:
     device_broker_url: str | None = None
     """The broker as devices reach it, which they are told when they enrol; ``None`` for the same as ours."""
 
+    metrics_port: int | None = None
+    """Port of a process without API for metrics and health; ``None`` for none, 0 for any."""
+    metrics_host: str = "127.0.0.1"
+
     @property
     def broker_folder(self) -> Path:
         """Folder of the embedded broker."""

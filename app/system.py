@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from typing import Final, Literal
@@ -17,9 +18,20 @@ from api.live_alerts import AlertFollower
 from api.live_feed import LiveFeed
 from api.live_hub import LiveHub
 from api.live_mqtt import LiveMqtt
+from api.metric_table import Numbers
+from api.metrics import PartMetrics
 from app.broker import SERVER_USER, EmbeddedBroker
 from app.lock import PartLocks
 from app.numbers import analysis_numbers, ingest_numbers
+from app.observe import TOKEN_VARIABLE, ObservePort, Probe
+from app.probes import (
+    analysis_alive,
+    analysis_ready,
+    ingest_alive,
+    ingest_ready,
+    registry_answers,
+    series_answers,
+)
 from app.settings import ServerSettings, broker_password
 from app.store_socket import StoreSocket
 from app.uplinks import uplinks
@@ -56,7 +68,11 @@ class System:
         self._broker: EmbeddedBroker | None = None
         self._series: SeriesStore | None = None
         self._ready: dict[str, Callable[[], bool]] = {}
-        self._metrics: dict[str, Callable[[], dict[str, float]]] = {}
+        self._metrics: dict[str, Callable[[], Numbers]] = {}
+        self._alive: dict[str, Callable[[], bool]] = {}
+        self._alive_probes: dict[str, Probe] = {}
+        self._ready_probes: dict[str, Probe] = {}
+        self._observe: ObservePort | None = None
         self._web: WebServer | None = None
         self.admin_password: str | None = None
         """Set when this start made the admin; it is kept nowhere."""
@@ -88,6 +104,7 @@ class System:
             elif "analysis" in self._parts:
                 self._start_analysis(clock)
             self._start_housekeeping(clock)
+            self._start_observing()
         except BaseException:
             self.stop()
             raise
@@ -125,6 +142,11 @@ class System:
         """Address of the page as this machine reaches it."""
         port = self._web.port if self._web else self.settings.port
         return f"http://{self.settings.host}:{port}"
+
+    @property
+    def metrics_address(self) -> str | None:
+        """Address of the port for metrics and health, where this process has one."""
+        return f"http://{self.settings.metrics_host}:{self._observe.port}" if self._observe else None
 
     def _lock_names(self) -> list[str]:
         """Return what only one process a folder may do: each part, but ingest once a name."""
@@ -178,7 +200,10 @@ class System:
         ingest.start()
         self._undo.append(("ingest", ingest.stop))
         self._ready["ingest"] = lambda: ingest.healthy
-        self._metrics["ingest"] = lambda: ingest_numbers(ingest)
+        self._metrics["ingest"] = lambda: ingest_numbers(ingest, clock)
+        self._alive["ingest"] = lambda: ingest_alive(ingest) is None
+        self._alive_probes["ingest"] = lambda: ingest_alive(ingest)
+        self._ready_probes["ingest"] = lambda: ingest_ready(ingest)
 
     def _start_serving(self, clock: Clock, demo: bool) -> None:
         ways_out = uplinks(self.settings.data, self.series, self.registry, clock)
@@ -190,6 +215,7 @@ class System:
             username=SERVER_USER, password=broker_password(self.settings),
         )  # fmt: skip
         parts.append(("live feed", feed))
+        self._ready["live feed"] = lambda: feed.connected
         context = ApiContext(
             series=self.series, registry=self.registry, clock=clock, live=hub,
             config=ApiConfig(
@@ -198,7 +224,7 @@ class System:
                 officials_need_factor=self.settings.officials_need_factor,
                 tiles=self.settings.tiles, ground=self.settings.ground,
             ),
-            ready=self._ready, metrics=self._metrics,
+            ready=self._ready, alive=self._alive, metrics=self._metrics,
             files=self.settings.data / "files",
         )  # fmt: skip
         web = WebServer(create_app(context), self.settings.host, self.settings.port)
@@ -218,6 +244,7 @@ class System:
         if "analysis" in self._parts:
             analysis = self._analysis(clock, hub)
             self._metrics["analysis"] = lambda: analysis_numbers(analysis)
+            self._alive["analysis"] = lambda: analysis.alive
             name, part = "analysis", analysis
         else:
             name, part = "live alerts", AlertFollower(hub, self.registry)
@@ -232,6 +259,26 @@ class System:
         analysis = self._analysis(clock, None)
         analysis.start()
         self._undo.append(("analysis", analysis.stop))
+        self._metrics["analysis"] = lambda: analysis_numbers(analysis)
+        self._alive_probes["analysis"] = lambda: analysis_alive(analysis)
+        self._ready_probes["analysis"] = lambda: analysis_ready(analysis)
+
+    def _start_observing(self) -> None:
+        """Answer for the parts of a process that has no API."""
+        if self.settings.metrics_port is None:
+            return
+        ready = {
+            "registry": lambda: registry_answers(self.registry),
+            "series": lambda: series_answers(self.series),
+            **self._ready_probes,
+        }
+        port = ObservePort(
+            self.settings.metrics_host, self.settings.metrics_port, page=PartMetrics(self._metrics).page,
+            alive=self._alive_probes, ready=ready, token=os.environ.get(TOKEN_VARIABLE) or None,
+        )  # fmt: skip
+        port.start()
+        self._observe = port
+        self._undo.append(("metrics", port.stop))
 
     def _prepare_registry(self, clock: Clock) -> None:
         now = clock.now()

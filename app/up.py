@@ -107,6 +107,8 @@ def _banner(system: System, parts: tuple[Part, ...], clock: Clock, demo: DemoOpt
             lines.append("  user 用户        admin   (new password: quietwater admin user password admin)")
     if "broker" in parts:
         lines.append(f"  MQTT             {system.broker_url}")
+    if system.metrics_address:
+        lines.append(f"  metrics 指标     {system.metrics_address}/metrics")
     lines.append(f"  data 数据        {system.settings.data.absolute()}")
     if parts != ("broker",):
         lines.append(f"  series 数据库    {system.settings.series}")

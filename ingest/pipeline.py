@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 import structlog
@@ -70,6 +71,18 @@ class PipelineStats:
     quarantined: int = 0
     statuses: int = 0
     batches: int = 0
+    batch_seconds: float = 0.0
+    """Time spent on batches that were committed."""
+    batch_readings: int = 0
+    """Readings in the newest batch."""
+    in_hand: int = 0
+    """Messages of the batch under way."""
+    by_kind: Counter[str] = field(default_factory=Counter)
+    by_code: Counter[str] = field(default_factory=Counter)
+    """Quarantined, by reason."""
+    newest_stored: datetime | None = None
+    turned_s: float = field(default_factory=time.monotonic)
+    """When (monotonic) the loop last went round."""
     store_retries: int = 0
     errors: int = 0
     waiting_since_s: float | None = None
@@ -103,6 +116,7 @@ class Pipeline:
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop``. No exception ends it: it is logged, counted, and the batch is tried again."""
         while not stop.is_set():
+            self.stats.turned_s = time.monotonic()
             try:
                 arrivals = self._collect(stop)
                 if arrivals:
@@ -122,6 +136,7 @@ class Pipeline:
         Raises ``StoreUnavailable`` or ``RegistryUnavailable`` with nothing acknowledged; calling it again with the same
         batch is safe.
         """
+        began = time.monotonic()
         batch = judge_all(arrivals, self._clock.now(), self._known)
         self._commit_series(batch)
         self._commit_registry(batch)
@@ -131,6 +146,7 @@ class Pipeline:
         if time.monotonic() - self._answered_at >= self._answer_every_s:
             self.answer()
         self._count(batch)
+        self.stats.batch_seconds += time.monotonic() - began
 
     def answer(self) -> None:
         """Tell the devices what is stored; what a crash keeps untold they send again, and it changes nothing."""
@@ -160,8 +176,10 @@ class Pipeline:
     def _process_until_done(self, arrivals: list[Arrival], stop: threading.Event) -> None:
         wait_s, tries = _RETRY_FIRST_S, 0
         while not stop.is_set():
+            self.stats.turned_s, self.stats.in_hand = time.monotonic(), len(arrivals)
             try:
                 self.process(arrivals)
+                self.stats.in_hand = 0
                 break
             except (StoreUnavailable, RegistryUnavailable) as error:
                 tries += 1
@@ -221,5 +239,17 @@ class Pipeline:
         self.stats.readings_stored += len(batch.entries) - len(batch.refused_by_store)
         late = LATE * max(1.0, self._clock.speed)
         self.stats.readings_late += sum(one.received_at - one.reading.t > late for one in batch.entries)
+        self.stats.batch_readings = len(batch.entries)
+        for judged in batch.judged:
+            if judged.topic is not None:
+                self.stats.by_kind[judged.topic.kind] += len(judged.entries)
+        self.stats.by_code.update(one.code for one in batch.rejected)
+        self._note_newest(batch)
         self.stats.quarantined += len(batch.rejected)
         self.stats.statuses += len(batch.statuses)
+
+    def _note_newest(self, batch: Batch) -> None:
+        if batch.entries:
+            newest = max(one.reading.t for one in batch.entries)
+            known = self.stats.newest_stored
+            self.stats.newest_stored = newest if known is None else max(known, newest)

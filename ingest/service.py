@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
+from typing import Final
 
 from contract.clock import Clock
 from ingest.pipeline import Pipeline, PipelineStats
@@ -13,15 +14,24 @@ from ingest.source_mqtt import MqttSource
 from store.registry.database import Registry
 from store.series.interface import SeriesStore
 
+STALLED_S: Final = 180.0
+"""A store may think about one batch for long, but not for ever."""
+
 
 @dataclass(frozen=True, slots=True)
 class IngestHealth:
-    """How ingest is: connected to the broker, working, how much waits, and since when the store refuses."""
+    """How ingest is: connected to the broker, working, how much waits, and since when the store refuses.
+
+    ``working`` says that its loop goes round, also while it waits for a store. ``unacknowledged`` counts the messages
+    that wait and those of the batch under way.
+    """
 
     connected: bool
     working: bool
     waiting: int
     store_away_s: float
+    queue_bound: int
+    unacknowledged: int
 
 
 class Ingest:
@@ -61,12 +71,15 @@ class Ingest:
 
     def health(self) -> IngestHealth:
         """Return how ingest is."""
-        since = self._pipeline.stats.waiting_since_s
+        stats, now_s = self._pipeline.stats, time.monotonic()
+        waiting, since = self._source.waiting, stats.waiting_since_s
         return IngestHealth(
             connected=self._source.connected,
-            working=self._thread.is_alive(),
-            waiting=self._source.waiting,
-            store_away_s=0.0 if since is None else time.monotonic() - since,
+            working=self._thread.is_alive() and now_s - stats.turned_s < STALLED_S,
+            waiting=waiting,
+            store_away_s=0.0 if since is None else now_s - since,
+            queue_bound=self._source.queue_bound,
+            unacknowledged=waiting + stats.in_hand,
         )
 
     @property

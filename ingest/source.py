@@ -111,6 +111,11 @@ class MessageSource(Protocol):
         """Messages in the queue."""
         ...
 
+    @property
+    def queue_bound(self) -> int:
+        """Messages that the queue holds at most."""
+        ...
+
     def take(self, timeout_s: float) -> Arrival | None:
         """Return the next message, waiting at most ``timeout_s``."""
         ...

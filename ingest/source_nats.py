@@ -115,6 +115,11 @@ class NatsSource:
         """Messages in the queue."""
         return self._queue.qsize()
 
+    @property
+    def queue_bound(self) -> int:
+        """Messages that the queue holds at most."""
+        return self._queue_messages
+
     def take(self, timeout_s: float) -> Arrival | None:
         """Return the next message, waiting at most ``timeout_s``."""
         try:

@@ -17,10 +17,11 @@ router = APIRouter(tags=["health"])
 
 
 class HealthOut(Out):
-    """Alive."""
+    """Alive: every loop goes round. Where one does not, the status is 503, and a restart of the process is the cure."""
 
     status: str = Field(examples=["ok"])
     version: str = Field(examples=["0.1.0"])
+    stuck: list[str] = Field(default=[], description="Parts whose loop does not go round.")
 
 
 class ReadyOut(Out):
@@ -30,10 +31,15 @@ class ReadyOut(Out):
     parts: dict[str, bool] = Field(examples=[{"registry": True, "series": True}])
 
 
-@router.get("/healthz", summary="Alive")
-def healthz() -> HealthOut:
-    """Answer as long as the process does."""
-    return HealthOut(status="ok", version=VERSION)
+@router.get(
+    "/healthz", summary="Alive", responses={503: {"model": HealthOut, "description": "A part is stuck"}}
+)
+def healthz(context: Context, response: Response) -> HealthOut:
+    """Ask every part whether its loop goes round."""
+    stuck = [name for name, probe in context.alive.items() if not _works(lambda _c, p=probe: p(), context)]
+    if stuck:
+        response.status_code = 503
+    return HealthOut(status="stuck" if stuck else "ok", version=VERSION, stuck=stuck)
 
 
 @router.get(
