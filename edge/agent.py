@@ -70,6 +70,12 @@ class Agent:
         """Whether a source still runs; a recording that is not looped comes to its end."""
         return any(thread.is_alive() for thread in self._threads if thread.name.startswith("source-"))
 
+    @property
+    def healthy(self) -> bool:
+        """Whether every part runs and the outbox answers; a source that has come to its end is no fault."""
+        parts = [thread for thread in self._threads if not thread.name.startswith("source-")]
+        return all(thread.is_alive() for thread in parts) and self._outbox.depth() >= 0
+
     def start(self) -> None:
         """Start to measure and to send."""
         self._outbox.append(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,7 @@ def run(configs: tuple[Path, ...], check: bool, once: bool, catch_up: tuple[str,
     from contract.clock import SystemClock
     from edge.agent import Agent
     from edge.config import load
+    from edge.watchdog import Watchdog
 
     try:
         loaded = [load(path) for path in configs]
@@ -68,11 +70,15 @@ def run(configs: tuple[Path, ...], check: bool, once: bool, catch_up: tuple[str,
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    watchdog = Watchdog()
     for agent in agents:
         agent.start()
+    watchdog.ready(", ".join(f"{config.site}/{config.device}" for config in loaded))
     while not stop.wait(0.2):
+        watchdog.alive(time.monotonic(), lambda: all(agent.healthy for agent in agents))
         if once and not any(agent.measuring or not agent.drained() for agent in agents):
             break
+    watchdog.stopping()
     for agent in agents:
         agent.stop()
 

@@ -7,6 +7,7 @@ A process can be stopped when it takes too long, gives its memory back, and leav
 from __future__ import annotations
 
 import os
+import resource
 import sys
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,8 @@ from analysis.report.model import Report, decode
 PDF_IMPOSSIBLE: Final = 3
 """Exit code where the machine lacks something; standard error says what."""
 FORMATS: Final = ("pdf", "xlsx")
+_MOST_CPU_S: Final = 360
+"""More than the server waits: a child whose server was killed ends by itself."""
 
 
 def render(report: Report, form: str) -> bytes:
@@ -34,6 +37,7 @@ def main(arguments: list[str]) -> int:
     from api.reports.pdf import PdfImpossible, check
 
     os.nice(10)
+    resource.setrlimit(resource.RLIMIT_CPU, (_MOST_CPU_S, _MOST_CPU_S))
     try:
         if arguments == ["check"]:
             check()

@@ -85,7 +85,7 @@ def city(folder: Path, series: SeriesStore | None = None) -> Iterator[FastAPI]:
         seeding.seed_series(series)
     config = ApiConfig(user_rate=_NO_RATE, address_rate=_NO_RATE)
     try:
-        yield create_app(ApiContext(series, registry, SetClock(), LiveHub(), config))
+        yield create_app(ApiContext(series, registry, SetClock(), LiveHub(), config, files=folder / "files"))
     finally:
         registry.close()
         if own is not None:
@@ -162,8 +162,11 @@ def _ask(
     statuses[name, answer.status_code] += 1
     told = f"{name} as {role or 'nobody'}: {sent['method']} {answer.request.url}"
     faults: list[str] = []
+    # So many reports at once are refused, as the document says.
+    full = answer.status_code == 503 and answer.json()["code"] == "too_many_reports"
+    checks = [one for one in _CHECKS if not (full and one is not_a_server_error)]
     try:
-        case.validate_response(answer, checks=_CHECKS)
+        case.validate_response(answer, checks=checks)
     except (FailureGroup, Failure) as error:
         faults.append(f"{told} -> {answer.status_code}: {_words(error)}")
     if role is None or role in SITE_BOUND_ROLES:

@@ -52,7 +52,7 @@ def _opens_the_chart(page: Page) -> None:
     page.locator("[data-testid=site-card][data-site=jing-yuan]").click()
     chart = page.get_by_test_id("level-chart").first
     expect(chart).to_have_attribute("data-ready", "yes", timeout=20_000)
-    wait_for(lambda: int(chart.get_attribute("data-points") or 0) > 2, "points in the chart", 60)
+    wait_for(lambda: int(chart.get_attribute("data-points") or 0) > 2, "points in the chart", 240)
     expect(page.get_by_test_id("water-total").first).to_contain_text(re.compile(r"\d"), timeout=90_000)
 
 

@@ -1,0 +1,167 @@
+"""The installer on a whole Debian system: this one, with what is written caught in a layer that is thrown away."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PI = ROOT / "deploy" / "pi"
+UNIT = PI / "quietwater-edge.service"
+WRITTEN = (
+    "opt/quietwater/current", "opt/quietwater/releases", "etc/quietwater", "etc/systemd", "etc/udev", "usr/local/bin",
+    "etc/passwd", "etc/group", "var/lib/quietwater-edge",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A system of its own: ``run`` runs a command line there as root, ``written`` is what was written so far."""
+
+    holder: int
+    root: Path
+    layer: Path
+
+    def run(self, line: str, *, ok: bool = True) -> str:
+        entered = [
+            "nsenter",
+            f"--target={self.holder}",
+            "--mount",
+            "chroot",
+            str(self.root),
+            "bash",
+            "-c",
+            line,
+        ]
+        done = subprocess.run(entered, capture_output=True, text=True, timeout=900, check=False)
+        assert (done.returncode == 0) == ok, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def tree(self) -> dict[str, tuple[int, int, int]]:
+        """Return what the installer is answerable for: mode, owner, and when it was written."""
+        lines = self.run(f"find {' '.join('/' + one for one in WRITTEN)} -printf '%p %m %U %T@\\n'")
+        found = [line.rsplit(" ", 3) for line in lines.splitlines()]
+        return {
+            path: (int(mode, 8), int(owner), int(float(when) * 1e6))
+            for path, mode, owner, when in found
+            if "__pycache__" not in path
+        }
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory, program: Callable[[str], str]) -> Iterator[Machine]:
+    """A layer over this system's root, in a mount namespace that nobody else sees."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: mounts a layer over the system's root")
+    program("systemd-analyze")
+    place = tmp_path_factory.mktemp("pi")
+    mounts = (
+        f"mount -t tmpfs none {place} && mkdir {place}/upper {place}/work {place}/root && "
+        f"mount -t overlay none -o lowerdir=/,upperdir={place}/upper,workdir={place}/work {place}/root && "
+        f"mount -t proc proc {place}/root/proc && mount --bind /dev {place}/root/dev && "
+        # A running systemd would be asked to start the unit: on this machine it has no say.
+        f"mount -t tmpfs none {place}/root/run && mkdir -p {place}/root{place} && "
+        f"mount --bind {ROOT} {place}/root/mnt && echo ready && exec sleep infinity"
+    )
+    holder = subprocess.Popen(["unshare", "--mount", "bash", "-c", mounts], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    try:
+        if holder.stdout.readline().strip() != "ready":
+            pytest.skip("this machine's kernel mounts no layers")
+        yield Machine(holder.pid, place / "root", place / "upper")
+    finally:
+        holder.kill()
+        holder.wait()
+
+
+@pytest.fixture(scope="module")
+def installed(machine: Machine) -> Machine:
+    machine.run("rm -rf /opt/quietwater /etc/quietwater")
+    # The self-test has tests of its own; here it would take longer than all the rest.
+    said = machine.run("/mnt/deploy/pi/install.sh --skip-selftest")
+    assert "is installed. Next:  sudo quietwater edge enrol CODE" in said
+    return machine
+
+
+@pytest.mark.slow
+@pytest.mark.system
+def test_a_second_time_it_changes_nothing(installed: Machine) -> None:
+    before = installed.tree()
+    assert any("/bin/quietwater" in path for path in before)
+    installed.run("/mnt/deploy/pi/install.sh --skip-selftest")
+    assert installed.tree() == before
+
+
+@pytest.mark.slow
+@pytest.mark.system
+def test_it_brings_the_agent_and_nothing_of_the_server(installed: Machine) -> None:
+    packages = installed.run("/opt/quietwater/current/bin/pip list --format=freeze 2>/dev/null").casefold()
+    assert {"quietwater", "numpy", "paho-mqtt"} <= {line.split("==")[0] for line in packages.split()}
+    for one in ("duckdb", "fastapi", "sqlalchemy", "influxdb", "uvicorn", "weasyprint", "nats"):
+        assert one not in packages
+    assert (
+        installed.run("stat -c '%U %a' /etc/quietwater /var/lib/quietwater-edge").split()
+        == ["quietwater-edge", "750"] * 2
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.system
+def test_the_agent_runs_as_its_own_user(installed: Machine) -> None:
+    config = (
+        'site = "lake"\ndevice = "gate"\n[mqtt]\nurl = "mqtt://127.0.0.1:1"\n'
+        '[noise]\nsource = { type = "file", path = "/mnt/tests/data/noise/dog-bark-3.ogg", pace = "fast" }\n'
+    )
+    installed.run(f"printf %s {shlex.quote(config)} > /etc/quietwater/edge.toml")
+    as_user = "setpriv --reuid=quietwater-edge --regid=quietwater-edge --init-groups"
+    shown = installed.run(f"cd / && {as_user} quietwater edge run --config /etc/quietwater/edge.toml --check")
+    assert '"device": "gate"' in shown
+    # It runs on after the recording's end; the time is the longest that a busy machine may need.
+    count = (
+        "import sqlite3; outbox = 'file:/var/lib/quietwater-edge/lake.gate.outbox.sqlite?mode=ro'; "
+        "print(sqlite3.connect(outbox, uri=True).execute('SELECT count(*) FROM entries').fetchone()[0])"
+    )
+    ask = f"/usr/bin/python3 -c {shlex.quote(count)}"
+    installed.run(
+        f"(cd / && exec {as_user} quietwater edge run --config /etc/quietwater/edge.toml) & agent=$!; "
+        f'for n in $(seq 600); do [ "$({ask} 2>/dev/null || echo 0)" -ge 3 ] && break; sleep 0.2; done; '
+        "kill -TERM $agent; wait $agent"
+    )
+    assert int(installed.run(ask).split()[-1]) >= 3
+
+
+@pytest.mark.slow
+@pytest.mark.system
+def test_the_unit_is_valid_and_hardened(installed: Machine) -> None:
+    said = installed.run("systemd-analyze verify /etc/systemd/system/quietwater-edge.service")
+    assert "quietwater" not in said, said
+    rated = installed.run(
+        "systemd-analyze security --offline=true --threshold=30 /etc/systemd/system/quietwater-edge.service"
+    )
+    found = re.search(r"Overall exposure level for \S+: ([\d.]+)", rated)
+    assert found and float(found[1]) <= 3.0
+
+
+@pytest.mark.slow
+@pytest.mark.system
+def test_uninstalling_leaves_configuration_and_readings(installed: Machine) -> None:
+    # Named for its place in the file: the machine is the module's, and this ends it.
+    installed.run("/mnt/deploy/pi/install.sh --uninstall")
+    installed.run("test -e /etc/quietwater/edge.toml && test -d /var/lib/quietwater-edge")
+    installed.run("test ! -e /opt/quietwater && test ! -e /usr/local/bin/quietwater")
+
+
+def test_the_installer_explains_itself_and_is_clean(program: Callable[[str], str]) -> None:
+    told = subprocess.run([PI / "install.sh", "--help"], capture_output=True, text=True, check=True).stdout
+    assert "Usage: sudo deploy/pi/install.sh" in told
+    assert subprocess.run([PI / "install.sh", "--wrong"], capture_output=True, check=False).returncode == 2
+    if shutil.which("shellcheck"):
+        subprocess.run(["shellcheck", PI / "install.sh"], check=True)
