@@ -24,6 +24,7 @@ from store.series.retention import Retention
 _GROUPS: Final = {
     "admin": ("app.admin", "admin"),
     "backup": ("app.backup", "backup"),
+    "doctor": ("app.doctor.cli", "doctor"),
     "edge": ("edge.cli", "edge"),
     "export": ("app.export", "export"),
     "leaks": ("analysis.leaks.cli", "leaks"),

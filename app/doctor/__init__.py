@@ -1,0 +1,1 @@
+"""``quietwater doctor``: names what is wrong with a set-up, why, and what cures it."""

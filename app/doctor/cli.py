@@ -1,0 +1,92 @@
+"""The command ``quietwater doctor``."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import msgspec
+
+from app.doctor import broker, folder, registry, server
+from app.doctor.finding import Finding, error, ok, worst
+from app.settings import BROKER_PASSWORD_VARIABLE
+from edge.config import ConfigError, load
+
+
+@click.command()
+@click.option("--config", type=click.Path(dir_okay=False, path_type=Path),
+              help="Check a device: its configuration, data folder, outbox and broker.")  # fmt: skip
+@click.option("--data", type=click.Path(file_okay=False, path_type=Path), envvar="QUIETWATER_DATA",
+              help="Check a server's data folder, with the registry and the embedded store in it.")  # fmt: skip
+@click.option("--broker", "broker_url", envvar="QUIETWATER_BROKER", metavar="URL",
+              help=f"Log in at the broker as 'quietwater', password from {BROKER_PASSWORD_VARIABLE}.")  # fmt: skip
+@click.option("--store", "store_url", metavar="URL", help="Ask InfluxDB for its version.")
+@click.option(
+    "--clock", "clock_url", metavar="URL", help="Compare this machine's clock with that web server's."
+)
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+@click.pass_context
+def doctor(
+    context: click.Context, config: Path | None, data: Path | None, broker_url: str | None,
+    store_url: str | None, clock_url: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Name what is wrong with a set-up, why, and what cures it. It changes nothing.
+
+    Exit code: 0 all well, 1 a warning, 2 an error.
+
+    \b
+    Examples:
+      quietwater doctor --config /etc/quietwater/edge.toml --clock https://quietwater.example
+      quietwater doctor --data data --store http://127.0.0.1:8086
+    """
+    findings: list[Finding] = []
+    if config:
+        findings += device(config)
+    if data:
+        findings += server_folder(data)
+    if broker_url:
+        findings.append(broker.broker(broker_url, "quietwater", os.environ.get(BROKER_PASSWORD_VARIABLE)))
+    if store_url:
+        findings.append(server.influx(store_url))
+    if clock_url:
+        findings.append(server.clock(clock_url, datetime.now(UTC)))
+    if not findings:
+        raise click.UsageError("nothing to check: give --config, --data, --broker, --store or --clock")
+    click.echo(msgspec.json.encode(findings).decode() if as_json else "\n".join(map(_line, findings)))
+    context.exit(worst(findings))
+
+
+def device(config: Path) -> list[Finding]:
+    """Check what a device's configuration names."""
+    try:
+        settings = load(config)
+        way = settings.broker()
+    except ConfigError as problem:
+        return [error("config_invalid", str(problem), "correct the key that is named")]
+    data = Path(settings.data)
+    return [
+        ok("config", f"{config} is valid"),
+        *folder.folder(data),
+        *folder.outboxes(data),
+        *(
+            broker.broker(url.strip(), way.username, way.password, ca_file=way.ca_file,
+                          cert_file=way.cert_file, key_file=way.key_file)
+            for url in way.url.split(",")
+        ),
+    ]  # fmt: skip
+
+
+def server_folder(data: Path) -> list[Finding]:
+    """Check a server's data folder."""
+    return [
+        *folder.folder(data),
+        *registry.registry(data / "registry.sqlite", registry.newest()),
+        *folder.series_file(data / "series.duckdb"),
+    ]
+
+
+def _line(finding: Finding) -> str:
+    text = f"{finding.level:8}{finding.key}: {finding.text}"
+    return f"{text}\n        cure: {finding.cure}" if finding.cure else text
