@@ -27,10 +27,9 @@ def headers(url: str, timeout_s: float = 10) -> Message:
 def clock(url: str, now: datetime) -> Finding:
     """Compare ``now`` with the ``Date`` header (RFC 9110, 6.6.1) of the server at ``url``."""
     try:
-        there = parsedate_to_datetime(headers(url)["Date"])
+        offset_s = (now - parsedate_to_datetime(headers(url)["Date"])).total_seconds()
     except (OSError, TypeError, ValueError) as problem:
         return error("server_unreachable", f"{url}: {problem}", "check address and network, and that it runs")
-    offset_s = (now - there).total_seconds()
     if abs(offset_s) <= MOST_OFFSET_S:
         return ok("clock", f"clock within {MOST_OFFSET_S:g} s of {url}")
     cure = "let chrony or systemd-timesyncd set the clock (timedatectl set-ntp true)"
