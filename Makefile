@@ -2,6 +2,7 @@
 # make test   set up and run every test               make test ARGS="tests/edge -k outbox"
 # make check  ruff, pyright, import-linter
 # make chaos  break everything at random for half an hour, then count     make chaos ARGS="--minutes 5"
+# make cluster  three NATS nodes, two ingest processes and a fleet: kill and cut them for three minutes, then count
 # make fuzz-api   every operation as every role against its own document, for some twenty minutes
 # make fuzz   a million mutated messages through ingest's validation, and as many frames through each meter codec
 # make year   a year of seconds into a real InfluxDB, every answer held to arithmetic; half an hour on a busy machine
@@ -16,7 +17,7 @@ ARGS ?=
 # Tests that start processes wait on one another's work: two at a time are enough, also on a larger machine.
 TEST_JOBS ?= 2
 
-.PHONY: run test check chaos fuzz year fuzz-api pins clean
+.PHONY: run test check chaos cluster fuzz year fuzz-api pins clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/quietwater up --demo $(ARGS)
@@ -32,6 +33,9 @@ check: $(VENV)/.dev
 
 chaos: $(VENV)/.dev
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+cluster: $(VENV)/.dev
+	@$(BIN)/python -m tests.cluster $(ARGS)
 
 fuzz: $(VENV)/.dev
 	@$(BIN)/python -m tests.ingest.fuzz --count 1000000

@@ -27,10 +27,7 @@ _CHUNK_BYTES: Final = 64 << 10
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """The broker, and how to log in. With ``tls`` and no ``ca_file`` the machine's authorities count.
-
-    ``others`` are further nodes of its cluster, (host, port), tried in turn when a connection ends.
-    """
+    """The broker, and how to log in. With ``tls`` and no ``ca_file`` the machine's authorities count."""
 
     host: str
     port: int
@@ -38,12 +35,6 @@ class Broker:
     password: str | None = None
     tls: bool = False
     ca_file: str | None = None
-    others: tuple[tuple[str, int], ...] = ()
-
-    def node(self, turn: int) -> tuple[str, int]:
-        """Return host and port of the node whose turn it is."""
-        nodes = ((self.host, self.port), *self.others)
-        return nodes[turn % len(nodes)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +97,6 @@ class MqttLink:
         self._ended = threading.Event()
         self._ready = threading.Event()
         self._client: mqtt.Client | None = None
-        self._turn = 0
         self._trouble_told = ""
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -165,7 +155,6 @@ class MqttLink:
             except Exception as error:  # the thread must live: whatever is raised is a lost connection
                 self._trouble(f"{type(error).__name__}: {error}")
             self._ready.clear()
-            self._turn += 1
             pace = self._pace
             failures = 0 if time.monotonic() - started > pace.steady_s else failures + 1
             pause_s = min(pace.backoff_most_s, pace.backoff_s * 2.0 ** min(failures, 8))
@@ -175,8 +164,7 @@ class MqttLink:
         self._ended.clear()
         self._begin()
         client = self._client = self._make_client()
-        host, port = self._broker.node(self._turn)
-        client.connect(host, port, keepalive=self._pace.keepalive_s)
+        client.connect(self._broker.host, self._broker.port, keepalive=self._pace.keepalive_s)
         client.loop_start()
         try:
             while not self._stop.is_set() and not self._ended.is_set():
@@ -239,8 +227,7 @@ class MqttLink:
         self._on_ready()
         self._trouble_told = ""
         self._ready.set()
-        host, port = self._broker.node(self._turn)
-        log.info("the broker is connected", link=self._name, host=host, port=port)
+        log.info("the broker is connected", link=self._name, host=self._broker.host, port=self._broker.port)
 
     def _handle_publish(
         self, _client: mqtt.Client, _data: Any, _mid: int, _code: ReasonCode, _more: Any
@@ -261,6 +248,7 @@ class MqttLink:
 
     def _trouble(self, text: str) -> None:
         if text != self._trouble_told:
-            host, port = self._broker.node(self._turn)
-            log.warning("the broker is away", link=self._name, host=host, port=port, cause=text)
+            log.warning(
+                "the broker is away", link=self._name, host=self._broker.host, port=self._broker.port, cause=text
+            )  # fmt: skip
         self._trouble_told = text
