@@ -183,6 +183,12 @@ def test_a_broker_that_is_not_there() -> None:
     assert (code, broken(findings)) == (2, {"broker_unreachable"})
 
 
+def test_a_port_where_no_broker_answers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"mqtt://127.0.0.1:{listener.getsockname()[1]}"
+        assert broker.broker(url, "a.b", "any", timeout_s=0.2).key == "broker_silent"
+
+
 @pytest.mark.skipif(not (MOSQUITTO and PASSWD), reason="needs Mosquitto")
 def test_a_wrong_password(tmp_path: Path) -> None:
     assert MOSQUITTO and PASSWD
