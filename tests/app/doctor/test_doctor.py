@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import socket
@@ -107,6 +108,21 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 def test_a_full_disk(tmp_path: Path) -> None:
     assert folder.folder(tmp_path, free_bytes=lambda _: 5 << 20)[0].key == "disk_full"
+
+
+def test_a_file_system_that_is_really_full(tmp_path: Path) -> None:
+    """A small file system in a mount namespace of its own; needs root or user namespaces."""
+    script = (
+        f"mount -t tmpfs -o size=1m tmpfs {tmp_path} && (cat /dev/zero > {tmp_path}/fill || true) 2>&- && "
+        f"exec {sys.executable} -m app doctor --json --data {tmp_path}"
+    )
+    own = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user", "--user"]
+    done = subprocess.run(
+        [*own, "sh", "-c", script], check=False, capture_output=True, text=True, timeout=120
+    )
+    if "unshare failed" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"no mounts here: {done.stderr.strip()[:100]}")
+    assert (done.returncode, broken(json.loads(done.stdout))) == (2, {"disk_full"})
 
 
 def test_a_folder_that_takes_no_file() -> None:
