@@ -85,7 +85,11 @@ def city(folder: Path, series: SeriesStore | None = None) -> Iterator[FastAPI]:
         seeding.seed_series(series)
     config = ApiConfig(user_rate=_NO_RATE, address_rate=_NO_RATE)
     try:
-        yield create_app(ApiContext(series, registry, SetClock(), LiveHub(), config, files=folder / "files"))
+        app = create_app(ApiContext(series, registry, SetClock(), LiveHub(), config, files=folder / "files"))
+        try:
+            yield app
+        finally:
+            app.state.reports.close()  # what is being drawn of strange words may take minutes
     finally:
         registry.close()
         if own is not None:
