@@ -21,6 +21,7 @@ const COLUMNS = [
   ["alerts", (site) => site.alerts.unanswered, "number"],
   ["devices", (site) => site.devices.online / Math.max(1, site.devices.total), "number"],
 ];
+const AT_ONCE = 100;
 const DESCENDING_FIRST = new Set(["level", "margin", "alerts"]);
 
 /** Make the table. It has sites(list), levels(list) and tick(). */
@@ -42,18 +43,33 @@ export function siteTable(signal) {
     const sign = order.descending ? -1 : 1;
     const sorted = present.slice().sort((a, b) =>
       sign * (kind === "text" ? words(value(a), value(b)) : value(a) - value(b)) || (a.name < b.name ? -1 : 1));
-    const wanted = sorted.map((site) => rows.get(site.name).node);
-    if (wanted.length !== body.children.length || wanted.some((row, i) => row !== body.children[i])) body.replaceChildren(...wanted);
+    place(sorted);
+  };
+  const rowFor = (site) => {
+    if (!rows.has(site.name)) {
+      rows.set(site.name, rowOf(site, view));
+      rows.get(site.name).take(site);
+    }
+    return rows.get(site.name).node;
+  };
+  // A thousand rows at once would hold the page up: the first come now, the others frame by frame.
+  let coming = 0;
+  const place = (sites, from = 0, mine = ++coming) => {
+    if (mine !== coming || signal.aborted) return;
+    const upto = Math.min(sites.length, from + AT_ONCE);
+    for (let i = from; i < upto; i += 1) {
+      const row = rowFor(sites[i]);
+      if (body.children[i] !== row) body.insertBefore(row, body.children[i] ?? null);
+    }
+    if (upto < sites.length) requestAnimationFrame(() => place(sites, upto, mine));
+    else while (body.children.length > sites.length) body.lastChild.remove();
   };
   return {
     node,
     sites(sites) {
       present = sites;
       setAttr(table, "data-period", sites.some((site) => site.period) ? "yes" : "no");
-      for (const site of sites) {
-        if (!rows.has(site.name)) rows.set(site.name, rowOf(site, view));
-        rows.get(site.name).take(site);
-      }
+      for (const site of sites) rows.get(site.name)?.take(site);
       arrange();
     },
     levels(levels) {
