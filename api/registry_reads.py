@@ -95,7 +95,7 @@ def online_counts(session: Session) -> dict[str, OnlineCount]:
         .where(Device.enabled, DeviceState.state == "online")
         .group_by(Device.site)
     )
-    up = dict(online.tuples().all())
+    up = {site: count for site, count in online}
     return {site: OnlineCount(up.get(site, 0), count) for site, count in totals}
 
 
