@@ -90,12 +90,12 @@ def online_counts(session: Session) -> dict[str, OnlineCount]:
     """Count enabled devices, and those online, by site."""
     totals = session.execute(select(Device.site, func.count()).where(Device.enabled).group_by(Device.site))
     online = session.execute(
-        select(Device.site, func.count())
+        select(Device.site, func.count().label("up"))
         .join(DeviceState, (DeviceState.site == Device.site) & (DeviceState.device == Device.name))
         .where(Device.enabled, DeviceState.state == "online")
         .group_by(Device.site)
     )
-    up = {site: count for site, count in online}
+    up = {row.site: row.up for row in online}
     return {site: OnlineCount(up.get(site, 0), count) for site, count in totals}
 
 
