@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta, tzinfo
-from typing import Final
+from datetime import UTC, date, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -11,9 +10,8 @@ import msgspec
 from analysis.leaks.alarm import Alarm, EvidencePoint
 from analysis.leaks.dayprofiles import Day, DayBook
 from analysis.leaks.rows import HourRow
+from analysis.leaks.stream import StreamDetector, StreamState
 from analysis.leaks.uplift import Rise, UpliftConfig, UpliftWatch
-
-_TOLERANCE: Final = timedelta(minutes=5)
 
 
 class DistrictConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,55 +24,26 @@ class DistrictConfig(msgspec.Struct, frozen=True, kw_only=True):
     uplift: UpliftConfig = UpliftConfig()
 
 
-class _State(msgspec.Struct):
+class _State(StreamState):
     book: DayBook = msgspec.field(default_factory=DayBook)
     watch: UpliftWatch = msgspec.field(default_factory=UpliftWatch)
     alarm: Alarm | None = None
-    last_end: datetime | None = None
-    ignored: int = 0
 
 
-_DECODER: Final = msgspec.json.Decoder(_State)
-
-
-class DistrictDetector:
+class DistrictDetector(StreamDetector[DistrictConfig, _State, HourRow]):
     """Detects a lasting rise of a district's net inflow. See :class:`analysis.leaks.alarm.Detector`.
 
     It judges once a day, with the row that completes the local day.
     """
 
+    _decoder = msgspec.json.Decoder(_State)
+
     def __init__(self, config: DistrictConfig | None = None) -> None:
-        self._config = config or DistrictConfig()
+        super().__init__(config or DistrictConfig(), _State())
         self._zone = ZoneInfo(self._config.zone) if self._config.zone else None
-        self._state = _State()
 
-    @classmethod
-    def restore(cls, config: DistrictConfig, data: bytes) -> DistrictDetector:
-        """Go on from a dumped state. Raises ``msgspec.ValidationError`` if ``data`` is not one."""
-        detector = cls(config)
-        detector._state = _DECODER.decode(data)
-        return detector
-
-    def dump(self) -> bytes:
-        """Return the whole state as JSON."""
-        return msgspec.json.encode(self._state)
-
-    @property
-    def ignored(self) -> int:
-        """How many rows were left out because they did not start after the newest seen."""
-        return self._state.ignored
-
-    def update(self, row: HourRow) -> list[Alarm]:
-        """Take the next row and return the alarm that begins with it, if any."""
+    def _take(self, row: HourRow) -> list[Alarm]:
         state = self._state
-        if row.duration_h <= 0.0:
-            raise ValueError(
-                f"duration_h must be positive, not {row.duration_h} (row of {row.t.isoformat()})"
-            )
-        if state.last_end is not None and row.t < state.last_end - _TOLERANCE:
-            state.ignored += 1
-            return []
-        state.last_end = row.end
         day = state.book.add(row, self._local(row.t))
         if day is None:
             return []

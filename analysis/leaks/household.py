@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Final
-
 import msgspec
 
 from analysis.leaks.alarm import Alarm
 from analysis.leaks.flowwatch import FlowWatch
 from analysis.leaks.registerwatch import RegisterWatch
 from analysis.leaks.rows import HourRow
-
-_TOLERANCE: Final = timedelta(minutes=5)
-"""Two rows may overlap by this much, as readings that come a little early make them."""
+from analysis.leaks.stream import StreamDetector, StreamState
 
 
 class HouseholdConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,57 +21,29 @@ class HouseholdConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_flow_lph: float = 5000.0
 
 
-class _State(msgspec.Struct):
+class _State(StreamState):
     flow: FlowWatch
     register: RegisterWatch
-    last_end: datetime | None = None
-    ignored: int = 0
 
 
-_DECODER: Final = msgspec.json.Decoder(_State)
-
-
-class HouseholdDetector:
+class HouseholdDetector(StreamDetector[HouseholdConfig, _State, HourRow]):
     """Detects continuous flow, bursts, intermittent toilets, backflow and a register not to be believed.
 
     See :class:`analysis.leaks.alarm.Detector` for the interface.
     """
 
+    _decoder = msgspec.json.Decoder(_State)
+
     def __init__(self, config: HouseholdConfig | None = None) -> None:
-        self._config = config or HouseholdConfig()
-        step, most = self._config.step_l, self._config.max_flow_lph
+        config = config or HouseholdConfig()
+        step, most = config.step_l, config.max_flow_lph
         if not (step > 0.0 and most > 0.0):
             raise ValueError(f"step_l and max_flow_lph must be positive, not {step} and {most}")
-        self._state = _State(FlowWatch(step), RegisterWatch(step, most))
+        super().__init__(config, _State(FlowWatch(step), RegisterWatch(step, most)))
 
-    @classmethod
-    def restore(cls, config: HouseholdConfig, data: bytes) -> HouseholdDetector:
-        """Go on from a dumped state. Raises ``msgspec.ValidationError`` if ``data`` is not one."""
-        detector = cls(config)
-        detector._state = _DECODER.decode(data)
-        return detector
-
-    def dump(self) -> bytes:
-        """Return the whole state as JSON."""
-        return msgspec.json.encode(self._state)
-
-    @property
-    def ignored(self) -> int:
-        """How many rows were left out because they did not start after the newest seen."""
-        return self._state.ignored
-
-    def update(self, row: HourRow) -> list[Alarm]:
-        """Take the next row and return the alarms that begin with it."""
+    def _take(self, row: HourRow) -> list[Alarm]:
         state = self._state
-        if row.duration_h <= 0.0:
-            raise ValueError(
-                f"duration_h must be positive, not {row.duration_h} (row of {row.t.isoformat()})"
-            )
-        if state.last_end is not None and row.t < state.last_end - _TOLERANCE:
-            state.ignored += 1
-            return []
         volume, alarms = state.register.update(row, state.last_end)
-        state.last_end = row.end
         if volume is not None:
             alarms = alarms + state.flow.update(row, volume)
         return alarms

@@ -14,6 +14,7 @@ from analysis.leaks.alarm import Alarm, EvidencePoint, OpenCondition
 from analysis.leaks.balance import KEEP_H, Balance, Hours
 from analysis.leaks.lossfilter import Loss, LossFilter
 from analysis.leaks.rows import QuarterRow
+from analysis.leaks.stream import StreamDetector, StreamState
 from analysis.leaks.submeters import Ended, SubMeter
 
 _EVERY_H: Final = 6
@@ -29,7 +30,6 @@ _LEAST_SPREAD: Final = 0.5
 _PLAIN: Final = 0.85
 _ENOUGH_H: Final = 24
 _NOISE_DRAWS: Final = 4 * 10
-_TOLERANCE: Final = timedelta(minutes=5)
 
 
 class QuarterConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +53,7 @@ class _Draw(msgspec.Struct, array_like=True):
     sd_lph: float
 
 
-class _State(msgspec.Struct):
+class _State(StreamState):
     subs: dict[str, SubMeter] = {}
     balance: Balance = msgspec.field(default_factory=Balance)
     loss: LossFilter | None = None
@@ -67,46 +67,19 @@ class _State(msgspec.Struct):
     """Draws since the start or since the last alarm was over."""
     sure: int = 0
     calm: int = 0
-    last_end: datetime | None = None
-    ignored: int = 0
 
 
-_DECODER: Final = msgspec.json.Decoder(_State)
-
-
-class QuarterDetector:
+class QuarterDetector(StreamDetector[QuarterConfig, _State, QuarterRow]):
     """Detects loss between a master meter and its sub-meters. See :class:`analysis.leaks.alarm.Detector`."""
 
+    _decoder = msgspec.json.Decoder(_State)
+
     def __init__(self, config: QuarterConfig | None = None) -> None:
-        self._config = config or QuarterConfig()
+        super().__init__(config or QuarterConfig(), _State())
         self._zone = ZoneInfo(self._config.zone) if self._config.zone else None
-        self._state = _State()
 
-    @classmethod
-    def restore(cls, config: QuarterConfig, data: bytes) -> QuarterDetector:
-        """Go on from a dumped state. Raises ``msgspec.ValidationError`` if ``data`` is not one."""
-        detector = cls(config)
-        detector._state = _DECODER.decode(data)
-        return detector
-
-    def dump(self) -> bytes:
-        """Return the whole state as JSON."""
-        return msgspec.json.encode(self._state)
-
-    @property
-    def ignored(self) -> int:
-        """How many rows were left out because they did not start after the newest seen."""
-        return self._state.ignored
-
-    def update(self, row: QuarterRow) -> list[Alarm]:
-        """Take the next hour and return the alarm that begins with it, if any."""
-        state = self._state
-        if state.last_end is not None and row.t < state.last_end - _TOLERANCE:
-            state.ignored += 1
-            return []
-        alarms = self._book_gap(row) + self._book(row)
-        state.last_end = row.end
-        return alarms
+    def _take(self, row: QuarterRow) -> list[Alarm]:
+        return self._book_gap(row) + self._book(row)
 
     def active(self) -> list[Alarm]:
         """Return the loss that holds now, flow and evidence brought up to date."""
