@@ -6,7 +6,6 @@ Every change is in the audit log under the name of the operating system's user.
 from __future__ import annotations
 
 import getpass
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -19,6 +18,7 @@ from app.admin_mosquitto import mosquitto
 from app.admin_store import init_store
 from app.server_registry import open_registry
 from app.settings import DEFAULT_DATA
+from store.registry import passwords
 
 _LABELS: Final = ("--zh", "--en")
 _ROLES: Final = ("admin", "bureau", "water_office", "manager", "committee", "viewer")
@@ -111,7 +111,7 @@ def user_add(data: Path, name: str, role: Any, sites: tuple[str, ...], language:
     """
     from store.registry.users import create_user
 
-    password = secrets.token_urlsafe(12)
+    password = passwords.for_person()
     with _change(data, "user.add", name, role=role, sites=list(sites)) as session:
         create_user(session, name, password, role=role, now=datetime.now(UTC), sites=sites, language=language)
     click.echo(f"user {name}, password {password}   (shown once)")
@@ -124,7 +124,7 @@ def user_password(data: Path, name: str) -> None:
     """Give a user a new password, print it, and end all their sessions."""
     from store.registry.users import find_user, set_password
 
-    password = secrets.token_urlsafe(12)
+    password = passwords.for_person()
     with _change(data, "user.password", name) as session:
         row = find_user(session, name)
         if row is None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 import signal
 import socket
@@ -26,6 +25,7 @@ import structlog
 from sqlalchemy import select
 
 from contract.topics import READING_KINDS
+from store.registry import passwords
 from store.registry.database import Registry
 from store.registry.models import Device
 from store.registry.provisioning import broker_username
@@ -118,7 +118,7 @@ def server_password(folder: Path) -> str:
         folder.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(".new")
         draft.touch(mode=0o600)
-        draft.write_text(secrets.token_urlsafe(24))
+        draft.write_text(passwords.for_machine())
         draft.replace(path)
     return path.read_text().strip()
 

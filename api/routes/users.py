@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -17,6 +16,7 @@ from api.paging import Paged
 from api.problems import ApiProblem, documented, not_found
 from api.refusals import refusals
 from api.schemas import Out
+from store.registry import passwords
 from store.registry.models import User
 from store.registry.users import (
     Role,
@@ -88,7 +88,7 @@ def list_users(context: Context, paged: Paged) -> UsersOut:
 @router.post("", status_code=201, summary="Add a person", responses=documented(401, 403, 409, 422))
 def add_user(context: Context, who: Who, given: Annotated[UserIn, Body()]) -> NewPasswordOut:
     """Make a user; the answer holds the password, once."""
-    password = secrets.token_urlsafe(12)
+    password = passwords.for_person()
     with context.registry.session() as session, refusals():
         row = create_user(
             session, given.name, password, role=given.role, now=context.wall.now(), sites=given.sites,
@@ -126,7 +126,7 @@ def change_user(
 @router.post("/{name}/password", summary="Give a new password", responses=documented(401, 403, 404))
 def renew_password(context: Context, who: Who, name: UserName) -> NewPasswordOut:
     """Make a new password for somebody who forgot theirs; their sessions end."""
-    password = secrets.token_urlsafe(12)
+    password = passwords.for_person()
     new_hash = hash_password(password)
     with context.registry.session() as session:
         row = _user(session, name)

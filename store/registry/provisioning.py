@@ -14,6 +14,7 @@ import bcrypt
 from sqlalchemy.orm import Session
 
 from contract.messages import SLUG_PATTERN
+from store.registry import passwords
 from store.registry.models import Device, Meter, Site
 
 ZONE_CLASSES: Final = ("0", "1", "2", "3", "4a", "4b")
@@ -64,7 +65,7 @@ def add_device(
         raise ValueError(f"there is no site {site!r}")
     if session.get(Device, (site, name)):
         raise AlreadyExists(f"there is a device {name!r} at {site!r} already")
-    password = password or secrets.token_urlsafe(24)
+    password = password or passwords.for_machine()
     session.add(
         Device(
             site=site, name=name, kind=kind, label_zh=label_zh, label_en=label_en, type_approved=type_approved,
@@ -83,7 +84,7 @@ def set_device_password(session: Session, site: str, name: str, password: str | 
     device = session.get(Device, (site, name))
     if device is None:
         raise ValueError(f"there is no device {name!r} at {site!r}")
-    password = password or secrets.token_urlsafe(24)
+    password = password or passwords.for_machine()
     device.secret_hash, device.mosquitto_hash = _hash(password), mosquitto_hash(password)
     session.flush()
     return password

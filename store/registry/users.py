@@ -21,6 +21,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session, joinedload
 
+from store.registry import passwords
 from store.registry.models import LoginSession, Site, User, UserSite
 
 Role = Literal["admin", "bureau", "water_office", "manager", "committee", "viewer"]
@@ -131,7 +132,7 @@ def ensure_admin(session: Session, now: datetime) -> str | None:
     """
     if session.scalar(select(func.count()).select_from(User)):
         return None
-    password = secrets.token_urlsafe(15)
+    password = passwords.for_person()
     create_user(session, ADMIN_NAME, password, role="admin", now=now)
     return password
 
