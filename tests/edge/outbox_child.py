@@ -1,5 +1,6 @@
 """Appends and commits readings as fast as it can and says which are committed, until it is killed."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -13,9 +14,14 @@ def main() -> None:
     while True:
         seqs = [outbox.append(second(n + i)) for i in range(20)]
         n += 20
-        print("used", seqs[-1], flush=True)
+        say(f"used {seqs[-1]}\n")
         outbox.commit(NOW)
-        print("kept", seqs[0], seqs[-1], flush=True)
+        say(f"kept {seqs[0]} {seqs[-1]}\n")
+
+
+def say(line: str) -> None:
+    """Write a line whole: ``print`` may be cut between its words by the kill."""
+    os.write(sys.stdout.fileno(), line.encode())
 
 
 main()
