@@ -100,6 +100,7 @@ class MqttSource:
         self._stop = threading.Event()
         self._end_session = threading.Event()
         self._connected = threading.Event()
+        self._subscribed = threading.Event()
         self._answered = False
         self._connections = 0
         self._turn_of = 0
@@ -126,8 +127,8 @@ class MqttSource:
 
     @property
     def connected(self) -> bool:
-        """Whether the session is up."""
-        return self._connected.is_set() and self._thread.is_alive()
+        """Whether the session is up and the broker has taken the subscription."""
+        return self._subscribed.is_set() and self._thread.is_alive()
 
     @property
     def waiting(self) -> int:
@@ -179,6 +180,7 @@ class MqttSource:
             except Exception as error:  # the thread must live: whatever is raised is a lost connection
                 self._trouble(f"{type(error).__name__}: {error}")
             self._connected.clear()
+            self._subscribed.clear()
             self._live = None
             if reached is None or self._answered or not self._suspect_version():
                 self._turn_of += 1  # where the broker has several nodes, the next one may be well
@@ -336,6 +338,8 @@ class MqttSource:
                 f"the broker refuses our subscription ({refused}); let {self._broker.username} read qw/v1/#"
             )
             self._end_session.set()
+        else:
+            self._subscribed.set()
 
     def _handle_disconnect(
         self, _client: mqtt.Client, _data: Any, _flags: Any, code: ReasonCode, _more: Any
@@ -346,6 +350,7 @@ class MqttSource:
                 more = f"; another process uses the name {self._broker.name!r}: give each ingest its own"
             self._trouble(f"connection lost: {code}{more}")
         self._connected.clear()
+        self._subscribed.clear()
         self._end_session.set()
 
     def _handle_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:

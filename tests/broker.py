@@ -78,14 +78,14 @@ def mosquitto(program: str, folder: Path, port: int, *lines: str) -> Iterator[st
     with (folder / "mosquitto.log").open("ab") as output:
         process = subprocess.Popen([program, "-c", str(config)], stdout=output, stderr=output)
     try:
-        wait_for(lambda: _listens(port), 10)
+        wait_for(lambda: _listens(port), 90)
         yield f"mqtt://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
-def wait_for(condition, timeout_s: float = 20.0, what: str = ""):
+def wait_for(condition, timeout_s: float = 90.0, what: str = ""):
     """Wait until ``condition()`` is true and return what it gave; fail after ``timeout_s``."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -143,6 +143,14 @@ class BareClient:
         head = self._read(2)
         assert head[0] == 0x90, head
         return self._read(head[1])[2:]
+
+    def gets_at_once(self, topic: str, within_s: float = 1.0) -> bool:
+        """Subscribe and return whether a retained message comes."""
+        self.subscribe(topic, qos=0)
+        self._socket.settimeout(within_s)
+        with suppress(TimeoutError):
+            return self._read(1)[0] & 0x31 == 0x31
+        return False
 
     def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
         """Send one message, waiting while 500 are without their PUBACK."""

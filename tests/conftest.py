@@ -7,13 +7,19 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 
+import hypothesis
 import pytest
 import structlog
 
 
 def pytest_configure() -> None:
-    """Keep the tests' logging and time zone the same everywhere."""
+    """Keep the tests' logging and time zone the same everywhere, and their drawn examples the same in CI."""
     os.environ.setdefault("TZ", "UTC")
+    hypothesis.settings.register_profile("quietwater", deadline=None)  # machines are noisy
+    hypothesis.settings.register_profile(
+        "ci", deadline=None, derandomize=True, database=None, print_blob=True
+    )
+    hypothesis.settings.load_profile("ci" if os.environ.get("QUIETWATER_NOTHING_MISSING") else "quietwater")
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,8 @@ class Proxy:
         self._up.set()
         self._silent = threading.Event()
         self._stop = threading.Event()
+        self.handed_to_target = 0
+        """Bytes that went towards the target."""
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._accept, daemon=True)
@@ -69,14 +71,17 @@ class Proxy:
         with self._lock:
             self._pairs.append((near, far))
         for source, sink in ((near, far), (far, near)):
-            threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+            threading.Thread(target=self._pump, args=(source, sink, sink is far), daemon=True).start()
 
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+    def _pump(self, source: socket.socket, sink: socket.socket, is_up: bool) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65_536):
                 while self._silent.is_set() and not self._stop.wait(0.02):
                     pass
                 sink.sendall(data)
+                if is_up:
+                    with self._lock:
+                        self.handed_to_target += len(data)
         for end in (source, sink):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)

@@ -17,7 +17,7 @@ from typing import Any
 from aiosmtpd.controller import Controller
 
 
-def wait_for(condition: Callable[[], Any], timeout_s: float = 10.0) -> Any:
+def wait_for(condition: Callable[[], Any], timeout_s: float = 90.0) -> Any:
     """Return the condition's value once it is true; fail after ``timeout_s``."""
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):

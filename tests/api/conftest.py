@@ -156,7 +156,7 @@ def serving(context: ApiContext) -> Iterator[Served]:
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 90
     while not server.started:
         assert thread.is_alive() and time.monotonic() < deadline, "the server did not start"
         time.sleep(0.01)
@@ -164,7 +164,7 @@ def serving(context: ApiContext) -> Iterator[Served]:
     yield Served(f"http://127.0.0.1:{port}", running)
     running.live.close()
     server.should_exit = True
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
 
 

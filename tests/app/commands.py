@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-WAIT_S = 60.0
+WAIT_S = 120.0
 
 
 def wait_for(condition: Callable[[], object], what: str, timeout_s: float = WAIT_S) -> object:

@@ -5,7 +5,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -178,6 +177,4 @@ def test_it_does_not_outlive_its_starter(town, tmp_path, free_port):
     pid = int(starter.stdout.readline())
     starter.kill()
     starter.wait()
-    began = time.monotonic()
     wait_for(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
-    assert time.monotonic() - began < 10

@@ -81,7 +81,7 @@ class _Answers:
         self._client.on_message = self._count
         self._client.connect("127.0.0.1", mqtt_port)
         self._client.loop_start()
-        assert self._subscribed.wait(20)
+        assert self._subscribed.wait(60)
 
     def _count(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         self.stored += sum(last - first + 1 for first, last in decode_stored(message.payload).stored)

@@ -68,7 +68,7 @@ class Child:
             self.process.send_signal(signal.SIGCONT)
         self.process.terminate()
         try:
-            self.process.wait(15)
+            self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.stop_at_once()
 

@@ -219,7 +219,8 @@ def test_damage_found_while_sending_replaces_the_outbox_and_sending_goes_on(outb
     assert "event" in {kind for kind, _ in link.sent}
 
 
-def test_run_sends_within_milliseconds_does_not_spin_and_commits_at_its_end(outbox):
+def test_run_is_woken_by_a_reading_does_not_spin_and_commits_at_its_end(outbox, monkeypatch):
+    monkeypatch.setattr("edge.courier._TICK_S", 60.0)  # who waits for a turn is seen below
     link = FakeLink()
     courier = _courier(outbox, link)
     stop = threading.Event()
@@ -228,14 +229,12 @@ def test_run_sends_within_milliseconds_does_not_spin_and_commits_at_its_end(outb
     courier.step = lambda *arguments: (steps.append(time.monotonic()), step(*arguments))[1]
     thread = threading.Thread(target=courier.run, args=(stop,))
     thread.start()
-    delays = []
     for n in range(20):
         began = time.monotonic()
         seq = outbox.append(second(n))
         while seq not in link.seqs():
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 50, "waited for the turn"
             time.sleep(0.0005)
-        delays.append(time.monotonic() - began)
     link.connected = False
     outbox.append(second(99))
     began, before = time.monotonic(), len(steps)
@@ -243,8 +242,7 @@ def test_run_sends_within_milliseconds_does_not_spin_and_commits_at_its_end(outb
         time.sleep(0.01)
     assert len(steps) - before <= 6, "no busy loop while the link is down"
     stop.set()
-    thread.join(5)
-    assert sorted(delays)[10] < 0.05
+    thread.join(60)
     assert outbox._file.rows == 21
 
 

@@ -424,13 +424,13 @@ def test_appending_never_waits_for_the_disk(path, monkeypatch):
 
     def slow(*arguments, **options):
         writing.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         return apply(*arguments, **options)
 
     monkeypatch.setattr(outbox._file, "apply", slow)
     committing = threading.Thread(target=outbox.commit, args=(NOW,))
     committing.start()
-    assert writing.wait(10)
+    assert writing.wait(60)
     seqs = [outbox.append(second(n)) for n in range(1, 100)]
     assert committing.is_alive()
     assert [entry.seq for entry in outbox.take_live()][-99:] == seqs

@@ -92,7 +92,7 @@ def test_bad_messages_leave_every_good_reading_stored_and_lie_in_quarantine_with
             assert ingest.poll() is None, "ingest is alive"
         finally:
             ingest.terminate()
-            out, _ = ingest.communicate(timeout=20)
+            out, _ = ingest.communicate(timeout=60)
     assert "stored 2005" in out
     store = DuckDbStore(data / "ingest.duckdb")
     assert store.count("noise", site="s1", source="d2") == 2_005

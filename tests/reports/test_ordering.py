@@ -81,7 +81,7 @@ def order(n: int) -> Order:
 
 def test_a_report_goes_its_way(desk: ReportDesk, gate: Gate) -> None:
     ticket = desk.submit(ORDER, "li")
-    assert gate.entered.acquire(timeout=10)
+    assert gate.entered.acquire(timeout=60)
     found = desk.find(ticket.id)
     assert found is not None and (found.state, found.progress) == ("gathering", 0.3)
     assert desk.file(found) is None
@@ -115,7 +115,7 @@ def test_the_queue_is_bounded_for_one_and_for_all(desk: ReportDesk) -> None:
 def test_a_stop_says_so_to_what_waited(gate: Gate, tmp_path: Path) -> None:
     desk = ReportDesk(gate, SetClock(), tmp_path)
     tickets = [desk.submit(order(n), "li") for n in range(2)]
-    assert gate.entered.acquire(timeout=10)
+    assert gate.entered.acquire(timeout=60)
     gate.go.release()
     gate.go.release()
     desk.close()

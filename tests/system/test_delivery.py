@@ -167,7 +167,7 @@ def test_two_processes_share_the_load_and_one_that_is_killed_comes_back_to_its_s
         answers = BareClient(port, name="answers")
         answers.subscribe("qw/v1/+/+/stored", qos=0)
         publish(port, None, 6_000)
-        wait_for(lambda: _named(answers) == 6_000, 60)
+        wait_for(lambda: _named(answers) == 6_000, 90)
         shares = [_ended(one) for one in (other, again)]
         assert min(shares) > 500, f"each took its part: {shares}"
         assert store.count() == 6_000

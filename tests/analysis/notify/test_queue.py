@@ -174,7 +174,7 @@ def _deliver(registry: Registry, clock: HandClock, count: int) -> None:
     wait_for(lambda: sum(state == "sent" for _, state, _ in _rows(registry)) == count)
     stop.set()
     courier.wake()
-    thread.join(timeout=20)
+    thread.join(timeout=60)
 
 
 def test_a_program_gets_a_signed_webhook(registry: Registry, webhook: Webhook) -> None:

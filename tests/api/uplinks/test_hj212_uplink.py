@@ -31,7 +31,7 @@ MN = "010000A8900016F000169DC0"
 STATION = f"{seeding.OWN_SITE}/dong-men"
 
 
-def wait_for(condition: Callable[[], object], timeout_s: float = 40.0) -> None:
+def wait_for(condition: Callable[[], object], timeout_s: float = 90.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"

@@ -45,7 +45,7 @@ class Home:
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
         self.client.subscribe([("homeassistant/#", 1), ("quietwater/#", 1)])
-        assert subscribed.wait(10)
+        assert subscribed.wait(60)
 
     def _on_message(self, _client: object, _data: object, message: mqtt.MQTTMessage) -> None:
         with self._lock:

@@ -108,7 +108,7 @@ def heard(monkeypatch) -> Iterator[tuple[FakePortAudio, list[Sound | Gap], Any]]
     changed = threading.Event()
 
     def wait(condition: Any) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 90
         while not condition():
             assert time.monotonic() < deadline, "waited in vain"
             changed.wait(0.005)

@@ -21,7 +21,7 @@ from edge.water.simulator.serve import Pty, Server, Tcp
 from edge.water.simulator.slaves import Cjt188Segment, MbusSegment, ModbusSegment, SimulatedMeter
 
 
-def wait_until(condition: Callable[[], bool], within_s: float = 20.0, what: str = "") -> None:
+def wait_until(condition: Callable[[], bool], within_s: float = 90.0, what: str = "") -> None:
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, what or "waited in vain"
@@ -84,7 +84,7 @@ def served(
         yield endpoint.where, meters, server
     finally:
         stop.set()
-        thread.join(timeout=10)
+        thread.join(timeout=60)
         endpoint.close()
         assert not thread.is_alive()
 
@@ -135,5 +135,5 @@ def polled(
         yield output
     finally:
         stop.set()
-        thread.join(timeout=15)
+        thread.join(timeout=60)
         assert not thread.is_alive()

@@ -175,7 +175,7 @@ def simulator(*arguments):
         yield process, lines
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
         reader.join(5)
         process.stdout.close()
         process.stderr.close()
@@ -192,7 +192,7 @@ def test_the_simulator_prints_the_tables_with_which_it_is_read(driver, tmp_path)
             with polled(tables, tmp_path) as output:
                 wait_until(lambda output=output: output.count() == {"meter-1": 1, "meter-2": 1})
             process.terminate()
-            assert process.wait(10) == 0
+            assert process.wait(60) == 0
     assert not link.is_symlink()
 
 

@@ -58,7 +58,7 @@ def test_a_source_that_fails_is_started_again_and_the_others_go_on(tmp_path, mon
         thread.start()
         wait_until(lambda: {"m1", "m2"} <= {one.meter for one in taken} and len(failures) == 2)
         stop.set()
-        thread.join(timeout=10)
+        thread.join(timeout=60)
         assert not thread.is_alive()
 
 

@@ -114,7 +114,7 @@ def test_registers_are_saved_while_counting_and_at_the_end(tmp_path, monkeypatch
     pins.open()
     pins.open()
     fill(counter, 4)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 90
     while PulseCounter(METER, tmp_path).read(AT).volume_steps != 4:
         assert time.monotonic() < deadline
         threading.Event().wait(0.01)
