@@ -201,7 +201,9 @@ def test_history_is_measured_once_oldest_first_while_the_present_goes_on(tmp_pat
     assert min(again) > max(heard)
 
 
-def test_history_goes_on_where_a_restart_left_it(tmp_path, scene_file):
+def test_history_goes_on_where_a_restart_left_it(tmp_path, scene_file, monkeypatch):
+    monkeypatch.setattr(history, "_COMMITTED_S", 0.2)
+
     class Stopping(threading.Event):
         """Set after so many questions."""
 
