@@ -10,10 +10,12 @@ from urllib.parse import urlsplit
 
 from api.live_feed import LiveFeed
 from api.mqtt_link import Broker, MqttLink, Pace
+from contract.tls import TlsFiles
 from contract.topics import TopicKind, kind_filter
 
 _KINDS: Final[tuple[TopicKind, ...]] = ("noise", "water", "event", "status")
 _PACE: Final = Pace(keepalive_s=15, backoff_s=0.2, backoff_most_s=10.0, steady_s=10.0)
+_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 _COPY_S: Final = 2.0
 """The nodes' copies of a message arrive within this time of one another."""
 
@@ -27,21 +29,31 @@ class LiveMqtt:
     """
 
     def __init__(
-        self, url: str, feed: LiveFeed, *, username: str | None = None, password: str | None = None
-    ) -> None:
-        """``url`` is ``mqtt://host:port``, or the nodes of a cluster with commas between them.
+        self, url: str, feed: LiveFeed, *, username: str | None = None, password: str | None = None,
+        tls_files: TlsFiles = TlsFiles(),  # noqa: B008  it cannot change
+    ) -> None:  # fmt: skip
+        """``url`` is ``mqtt://host:port`` or ``mqtts://host:port``, or a cluster's nodes with commas between them.
 
         Raises ``ValueError`` for another scheme.
         """
         nodes = [urlsplit(one.strip()) for one in url.split(",")]
-        if any(node.scheme != "mqtt" for node in nodes):
-            raise ValueError(f"broker address must be mqtt://host:port, not {url!r}")
+        schemes = {node.scheme for node in nodes}
+        if len(schemes) != 1 or not schemes <= _PORTS.keys():
+            raise ValueError(f"broker address must be mqtt://host:port or mqtts://host:port, not {url!r}")
+        scheme = schemes.pop()
         self._feed = feed
         self._lock = threading.Lock()
         self._copies = Copies(_COPY_S, time.monotonic) if len(nodes) > 1 else None
         self._links = [
             _NodeLink(
-                Broker(node.hostname or "127.0.0.1", node.port or 1883, username, password), self._accept
+                Broker(
+                    node.hostname or "127.0.0.1",
+                    node.port or _PORTS[scheme],
+                    username,
+                    password,
+                    tls_files if scheme == "mqtts" else None,
+                ),
+                self._accept,
             )
             for node in nodes
         ]

@@ -19,6 +19,8 @@ import structlog
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
+from contract.tls import TlsFiles
+
 log = structlog.get_logger(__name__)
 
 _CONNECT_S: Final = 10.0
@@ -27,14 +29,13 @@ _CHUNK_BYTES: Final = 64 << 10
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """The broker, and how to log in. With ``tls`` and no ``ca_file`` the machine's authorities count."""
+    """The broker, and how to log in. ``tls_files`` of ``None`` means without TLS."""
 
     host: str
     port: int
     username: str | None = None
     password: str | None = None
-    tls: bool = False
-    ca_file: str | None = None
+    tls_files: TlsFiles | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +189,8 @@ class MqttLink:
         client.connect_timeout = _CONNECT_S
         if broker.username:
             client.username_pw_set(broker.username, broker.password)
-        if broker.tls:
-            client.tls_set(ca_certs=broker.ca_file)
+        if broker.tls_files is not None:
+            client.tls_set_context(broker.tls_files.context())
         if self._will:
             client.will_set(*self._will, qos=1, retain=True)
         client.on_connect = self._guard(self._handle_connect)

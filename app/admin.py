@@ -5,18 +5,17 @@ Every change is in the audit log under the name of the operating system's user.
 
 from __future__ import annotations
 
-import getpass
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
+from app.admin_certificates import certificate
 from app.admin_mosquitto import mosquitto
+from app.admin_nats import nats
 from app.admin_store import init_store
-from app.server_registry import open_registry
+from app.server_registry import changing, operator, reading
 from app.settings import DEFAULT_DATA
 from store.registry import passwords
 
@@ -44,46 +43,10 @@ def admin(ctx: click.Context, data: Path) -> None:
     ctx.obj = data
 
 
-def _who() -> str:
-    return f"cli:{getpass.getuser()}"[:64]
-
-
-@contextmanager
-def _change(data: Path, action: str, target: str, **detail: Any) -> Iterator[Any]:
-    """Yield a session that commits together with its line in the audit log; name what is wrong in one line."""
-    from store.registry.models import AuditEntry
-
-    registry = open_registry(data)
-    try:
-        with registry.session() as session:
-            yield session
-            session.add(
-                AuditEntry(
-                    at=datetime.now(UTC),
-                    who=_who(),
-                    action=action,
-                    target=target,
-                    detail=detail,
-                )
-            )
-    except (ValueError, LookupError) as error:
-        raise click.ClickException(str(error)) from error
-    finally:
-        registry.close()
-
-
-@contextmanager
-def _read(data: Path) -> Iterator[Any]:
-    registry = open_registry(data)
-    try:
-        with registry.reader() as session:
-            yield session
-    finally:
-        registry.close()
-
-
 admin.add_command(init_store)
+admin.add_command(certificate)
 admin.add_command(mosquitto)
+admin.add_command(nats)
 
 
 # -- users -----------------------------------------------------------------------------------------------------
@@ -112,7 +75,7 @@ def user_add(data: Path, name: str, role: Any, sites: tuple[str, ...], language:
     from store.registry.users import create_user
 
     password = passwords.for_person()
-    with _change(data, "user.add", name, role=role, sites=list(sites)) as session:
+    with changing(data, "user.add", name, role=role, sites=list(sites)) as session:
         create_user(session, name, password, role=role, now=datetime.now(UTC), sites=sites, language=language)
     click.echo(f"user {name}, password {password}   (shown once)")
 
@@ -125,7 +88,7 @@ def user_password(data: Path, name: str) -> None:
     from store.registry.users import find_user, set_password
 
     password = passwords.for_person()
-    with _change(data, "user.password", name) as session:
+    with changing(data, "user.password", name) as session:
         row = find_user(session, name)
         if row is None:
             raise click.ClickException(f"there is no user {name!r}; `quietwater admin user list` shows them")
@@ -141,7 +104,7 @@ def user_list(data: Path) -> None:
 
     from store.registry.models import User
 
-    with _read(data) as session:
+    with reading(data) as session:
         for row in session.scalars(select(User).order_by(User.name)):
             sites = ", ".join(one.site for one in row.sites) or "all sites"
             click.echo(f"{row.name:20} {row.role:14} {'disabled' if row.disabled else sites}")
@@ -186,7 +149,7 @@ def site_add(data: Path, name: str, **values: Any) -> None:
     from store.registry.provisioning import add_site
 
     now = datetime.now(UTC)
-    with _change(data, "site.add", name, zone_class=values["zone_class"]) as session:
+    with changing(data, "site.add", name, zone_class=values["zone_class"]) as session:
         add_site(session, name, now=now, **values)
         ensure_default_rules(session, name, now)
     click.echo(
@@ -202,7 +165,7 @@ def site_list(data: Path) -> None:
 
     from store.registry.models import Site
 
-    with _read(data) as session:
+    with reading(data) as session:
         for row in session.scalars(select(Site).order_by(Site.name)):
             click.echo(f"{row.name:20} {row.label_zh}, {row.label_en}; zone {row.zone_class}, {row.timezone}")
             for one in row.devices:
@@ -237,7 +200,7 @@ def device_add(data: Path, site_name: str, name: str, broker_url: str, **values:
     from api.agent_configuration import agent_configuration
     from store.registry.provisioning import add_device
 
-    with _change(data, "device.add", f"{site_name}/{name}", kind=values["kind"]) as session:
+    with changing(data, "device.add", f"{site_name}/{name}", kind=values["kind"]) as session:
         password = add_device(session, site_name, name, now=datetime.now(UTC), **values)
     click.echo(agent_configuration(site_name, name, values["kind"], broker_url))
     click.echo(
@@ -253,7 +216,7 @@ def device_password(data: Path, site_name: str, name: str) -> None:
     """Give a device a new broker password and print it; the old one ends."""
     from store.registry.provisioning import set_device_password
 
-    with _change(data, "device.password", f"{site_name}/{name}") as session:
+    with changing(data, "device.password", f"{site_name}/{name}") as session:
         password = set_device_password(session, site_name, name)
     click.echo(f"password of {site_name}/{name}: {password}   (shown once)")
 
@@ -279,11 +242,11 @@ def device_enrol(data: Path, site_name: str, name: str, server: str, valid_h: in
     from store.registry.models import Device
 
     now = datetime.now(UTC)
-    with _change(data, "device.enrolment", f"{site_name}/{name}") as session:
+    with changing(data, "device.enrolment", f"{site_name}/{name}") as session:
         row = session.get(Device, (site_name, name))
         if row is None:
             raise click.ClickException(f"there is no device {name!r} at {site_name!r}")
-        kept, code = make_code(session, row, who=_who(), now=now, valid_for=timedelta(hours=valid_h))
+        kept, code = make_code(session, row, who=operator(), now=now, valid_for=timedelta(hours=valid_h))
     click.echo(f"quietwater edge enrol {code} --server {server}")
     click.echo(f"The code works once, until {kept.expires_at:%Y-%m-%d %H:%M} UTC.", err=True)
 
@@ -311,7 +274,7 @@ def meter_add(data: Path, site_name: str, name: str, device_name: str, **values:
     """
     from store.registry.provisioning import add_meter
 
-    with _change(data, "meter.add", f"{site_name}/{name}", device=device_name) as session:
+    with changing(data, "meter.add", f"{site_name}/{name}", device=device_name) as session:
         add_meter(session, site_name, name, device=device_name, now=datetime.now(UTC), **values)
     click.echo(f"meter {site_name}/{name} is there")
 
@@ -346,7 +309,7 @@ def contact_add(data: Path, user_name: str, url: str, label: str) -> None:
     if fault is not None:
         raise click.ClickException(fault)
     scheme = url.split("://", 1)[0]
-    with _change(data, "contact.add", user_name, scheme=scheme) as session:
+    with changing(data, "contact.add", user_name, scheme=scheme) as session:
         row = find_user(session, user_name)
         if row is None:
             raise click.ClickException(
@@ -363,7 +326,7 @@ def quarantine(data: Path, limit: int) -> None:
     """Show what arrived and did not validate: counts by code, then the newest rows with their reasons."""
     from store.registry.quarantine import counts, newest
 
-    with _read(data) as session:
+    with reading(data) as session:
         for code, count in sorted(counts(session).items()):
             click.echo(f"{code:20} {count}")
         for row in newest(session, limit=limit):

@@ -96,15 +96,20 @@ def server_config(port: int, store: Path, server_hash: str, users: Sequence[Brok
 
 
 def _device_user(user: BrokerUser) -> dict[str, object]:
-    prefix = f"qw.v1.{user.site}.{user.device}"
     return {
         "user": broker_username(user.site, user.device),
         "password": user.secret_hash,
         "allowed_connection_types": ["MQTT"],
-        "permissions": {
-            "publish": {"allow": [f"{prefix}.{kind}" for kind in (*READING_KINDS, "status")]},
-            "subscribe": {"allow": [f"{prefix}.stored", f"{prefix}.config"]},
-        },
+        "permissions": device_permissions(user.site, user.device),
+    }
+
+
+def device_permissions(site: str, device: str) -> dict[str, object]:
+    """Return what nats-server lets a device do: write its readings and status, read what is meant for it."""
+    prefix = f"qw.v1.{site}.{device}"
+    return {
+        "publish": {"allow": [f"{prefix}.{kind}" for kind in (*READING_KINDS, "status")]},
+        "subscribe": {"allow": [f"{prefix}.stored", f"{prefix}.config"]},
     }
 
 
@@ -216,7 +221,7 @@ class EmbeddedBroker:
             log_path.replace(log_path.with_suffix(".log.1"))
         with log_path.open("ab") as log_file:
             self._process = subprocess.Popen(
-                [*dying_with_parent(), _server_path(), "-c", str(self._folder / "nats.conf")],
+                [*dying_with_parent(), server_path(), "-c", str(self._folder / "nats.conf")],
                 stdout=log_file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for us: ingest must finish before the broker goes
             )  # fmt: skip
@@ -303,7 +308,8 @@ def _demand_free(port: int) -> None:
             ) from error
 
 
-def _server_path() -> str:
+def server_path() -> str:
+    """Return the path of nats-server, which is installed with us. Raises :class:`BrokerFailed`."""
     beside = Path(sys.prefix) / "bin" / "nats-server"
     if beside.exists():
         return str(beside)

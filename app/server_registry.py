@@ -2,13 +2,53 @@
 
 from __future__ import annotations
 
+import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from store.registry.database import Registry
+
+
+def operator() -> str:
+    """Return whom the audit log names for a change on the command line."""
+    return f"cli:{getpass.getuser()}"[:64]
+
+
+@contextmanager
+def changing(data: Path, action: str, target: str, **detail: Any) -> Iterator[Session]:
+    """Yield a session that commits together with its line in the audit log; name what is wrong in one line."""
+    from store.registry.models import AuditEntry
+
+    registry = open_registry(data)
+    try:
+        with registry.session() as session:
+            yield session
+            session.add(
+                AuditEntry(at=datetime.now(UTC), who=operator(), action=action, target=target, detail=detail)
+            )
+    except (ValueError, LookupError) as error:
+        raise click.ClickException(str(error)) from error
+    finally:
+        registry.close()
+
+
+@contextmanager
+def reading(data: Path) -> Iterator[Session]:
+    """Yield a session that only reads."""
+    registry = open_registry(data)
+    try:
+        with registry.reader() as session:
+            yield session
+    finally:
+        registry.close()
 
 
 def open_registry(data: Path) -> Registry:

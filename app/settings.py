@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from api.map_tiles import TileLayer
+from contract.tls import TlsFiles
 from store.series.address import DuckDbAddress, StoreAddress
 from store.series.retention import Retention
 
@@ -16,6 +17,8 @@ DEFAULT_DATA: Final = Path("data")
 DEFAULT_PORT: Final = 8080
 DEFAULT_MQTT_PORT: Final = 1883
 BROKER_PASSWORD_VARIABLE: Final = "QUIETWATER_BROKER_PASSWORD"  # noqa: S105  the name of a variable
+BROKER_TLS_VARIABLES: Final = ("QUIETWATER_BROKER_CA", "QUIETWATER_BROKER_CERT", "QUIETWATER_BROKER_KEY")
+"""Files for a broker that is reached over TLS: whom we trust, and what we show of ourselves where it asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +70,8 @@ def broker_password(settings: ServerSettings) -> str:
     from app.broker import server_password
 
     return os.environ.get(BROKER_PASSWORD_VARIABLE) or server_password(settings.broker_folder)
+
+
+def broker_tls() -> TlsFiles:
+    """Return the files that the environment names for a broker over TLS."""
+    return TlsFiles(*(os.environ.get(name) or None for name in BROKER_TLS_VARIABLES))

@@ -32,7 +32,7 @@ from app.probes import (
     registry_answers,
     series_answers,
 )
-from app.settings import ServerSettings, broker_password
+from app.settings import ServerSettings, broker_password, broker_tls
 from app.store_socket import StoreSocket
 from app.uplinks import uplinks
 from app.web import WebServer
@@ -195,7 +195,7 @@ class System:
         ingest = Ingest(
             self.broker_url, username=SERVER_USER, password=broker_password(self.settings),
             series=self.series, registry=self.registry, clock=clock,
-            name=self.settings.ingest_name, group=self.settings.ingest_group,
+            name=self.settings.ingest_name, group=self.settings.ingest_group, tls_files=broker_tls(),
         )  # fmt: skip
         ingest.start()
         self._undo.append(("ingest", ingest.stop))
@@ -212,7 +212,7 @@ class System:
         parts: list[tuple[str, Analysis | AlertFollower | LiveMqtt]] = [self._alerts(clock, hub)]
         feed = LiveMqtt(
             self.broker_url, LiveFeed(hub, self.registry, clock),
-            username=SERVER_USER, password=broker_password(self.settings),
+            username=SERVER_USER, password=broker_password(self.settings), tls_files=broker_tls(),
         )  # fmt: skip
         parts.append(("live feed", feed))
         self._ready["live feed"] = lambda: feed.connected

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from contract.clock import Clock
+from contract.tls import TlsFiles
 from ingest.pipeline import Pipeline, PipelineStats
 from ingest.source import BrokerAddress, MessageSource, SourceStats
 from ingest.source_mqtt import MqttSource
@@ -43,9 +44,10 @@ class Ingest:
 
     def __init__(
         self, broker_url: str, *, username: str | None, password: str | None, series: SeriesStore,
-        registry: Registry, clock: Clock, name: str = "ingest", group: str | None = None, ca_file: str | None = None,
+        registry: Registry, clock: Clock, name: str = "ingest", group: str | None = None,
+        tls_files: TlsFiles = TlsFiles(),  # noqa: B008  it cannot change
     ) -> None:  # fmt: skip
-        self._source = _source(BrokerAddress(broker_url, username, password, name, group, ca_file))
+        self._source = _source(BrokerAddress(broker_url, username, password, name, group, tls_files))
         self._pipeline = Pipeline(self._source, series, registry, clock)
         self._stop = threading.Event()
         self._thread = threading.Thread(

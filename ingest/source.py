@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 from contract.messages import Stored
+from contract.tls import TlsFiles
 
 KEPT_OF_OVERSIZE_BYTES: Final = 64 << 10
 _PORTS: Final = {"mqtt": 1883, "mqtts": 8883, "nats": 4222, "tls": 4222}
@@ -42,7 +43,7 @@ class BrokerAddress:
     name: str = "ingest"
     """Names the session at the broker: each ingest process has its own, and keeps it."""
     group: str | None = None
-    ca_file: str | None = None
+    tls_files: TlsFiles = field(default_factory=TlsFiles)
 
     def __post_init__(self) -> None:
         schemes = {urlsplit(node).scheme for node in self.nodes}

@@ -271,7 +271,7 @@ class MqttSource:
         if self._broker.username:
             client.username_pw_set(self._broker.username, self._broker.password)
         if self._broker.tls:
-            client.tls_set_context(ssl.create_default_context(cafile=self._broker.ca_file))
+            client.tls_set_context(self._broker.tls_files.context())
         client.max_inflight_messages_set(1_000)
         client.max_queued_messages_set(20_000)
         client.on_connect = self._guard(self._handle_connect)

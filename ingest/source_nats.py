@@ -15,7 +15,6 @@ import asyncio
 import contextlib
 import queue
 import random
-import ssl
 import threading
 import time
 from collections import deque
@@ -213,7 +212,7 @@ class NatsSource:
             await client.connect(
                 f"{'tls' if broker.tls else 'nats'}://{host}:{port}",
                 name=f"quietwater {broker.name}", user=broker.username, password=broker.password,
-                tls=ssl.create_default_context(cafile=broker.ca_file) if broker.tls else None,
+                tls=broker.tls_files.context() if broker.tls else None,
                 # We change nodes ourselves: the reconnection of the library would go on by itself after stop().
                 allow_reconnect=False, connect_timeout=int(_CALL_S), ping_interval=_PING_S, max_outstanding_pings=2,
                 closed_cb=on_closed, error_cb=on_error,

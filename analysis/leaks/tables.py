@@ -95,9 +95,8 @@ def open_table(path: Path) -> Iterator[Table]:
 @contextmanager
 def _open(path: Path) -> Iterator[TextIO]:
     with path.open("rb") as raw:
-        start = raw.read(2)
-        raw.seek(0)
-        binary = gzip.GzipFile(fileobj=raw) if start == _GZIP else raw
+        # A pipe cannot be wound back.
+        binary = gzip.GzipFile(fileobj=raw) if raw.peek(2)[:2] == _GZIP else raw
         with io.TextIOWrapper(binary, encoding="utf-8-sig", newline="") as text:
             yield text
 

@@ -104,6 +104,25 @@ class Enrolment(Base):
     used_at: Mapped[datetime | None]
 
 
+class Certificate(Base):
+    """A certificate with which a device comes to the broker (see ``store.registry.certificates``)."""
+
+    __tablename__ = "certificates"
+    __table_args__ = (
+        ForeignKeyConstraint(["site", "device"], ["devices.site", "devices.name"]),
+        Index("ix_certificates_device", "site", "device"),
+    )
+
+    serial: Mapped[str] = mapped_column(String(40), primary_key=True)
+    """Hexadecimal, lower case."""
+    site: Mapped[str] = mapped_column(String(32))
+    device: Mapped[str] = mapped_column(String(32))
+    issued_by: Mapped[str] = mapped_column(String(64))
+    issued_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
 class Meter(Base):
     """A water meter, read by a device of the same site."""
 

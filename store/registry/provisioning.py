@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 import secrets
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from datetime import datetime
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
@@ -127,7 +128,21 @@ def _hash(password: str) -> str:
 
 def mosquitto_hash(password: str) -> str:
     """Return a password as a line of Mosquitto's password file has it (PBKDF2 with SHA-512, version 7)."""
-    salt = secrets.token_bytes(12)
+    return _mosquitto_line(password, secrets.token_bytes(12))
+
+
+def mosquitto_hash_is_of(line: str, password: str) -> bool:
+    """Whether a line of :func:`mosquitto_hash` was made of this password."""
+    try:
+        _, _, rounds, salt, _ = line.split("$")
+        return int(rounds) == _PBKDF2_ROUNDS and hmac.compare_digest(
+            _mosquitto_line(password, b64decode(salt)), line
+        )
+    except ValueError:
+        return False
+
+
+def _mosquitto_line(password: str, salt: bytes) -> str:
     digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, _PBKDF2_ROUNDS)
     return f"$7${_PBKDF2_ROUNDS}${b64encode(salt).decode()}${b64encode(digest).decode()}"
 

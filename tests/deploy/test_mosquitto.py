@@ -9,7 +9,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
@@ -23,6 +23,7 @@ from edge.link import Broker, Link
 from store.registry.models import Device
 from tests.broker import Quarter, quarter, wait_for
 from tests.certificates import Authority, authority, server_certificate
+from tests.deploy.mqtt_client import Client
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "mosquitto" / "quietwater.conf"
 PASSWORD = "of-the-server"
@@ -66,74 +67,6 @@ class Town:
         return Client(self.own_port, "quietwater", PASSWORD)
 
 
-@dataclass
-class Client:
-    """paho, as a device or as the server; keeps what it hears."""
-
-    port: int
-    username: str | None = None
-    password: str | None = None
-    ca_file: Path | None = None
-    client_id: str = ""
-    version: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv5
-    will: str | None = None
-    heard: list[str] = field(default_factory=list)
-    refused: str = ""
-
-    def __post_init__(self) -> None:
-        self.gone = threading.Event()
-        self._granted: dict[int, list[bool]] = {}
-        self._mqtt = mqtt.Client(CallbackAPIVersion.VERSION2, self.client_id, protocol=self.version)
-        if self.username is not None:
-            self._mqtt.username_pw_set(self.username, self.password)
-        if self.ca_file is not None:
-            self._mqtt.tls_set(str(self.ca_file), tls_version=ssl.PROTOCOL_TLS_CLIENT)
-        if self.will is not None:
-            self._mqtt.will_set(self.will, b"will", qos=1)
-        self._mqtt.on_connect = lambda _c, _u, _f, reason, _p: setattr(
-            self, "refused", str(reason) if reason.is_failure else ""
-        )
-        self._mqtt.on_message = lambda _c, _u, message: self.heard.append(message.topic)
-        self._mqtt.on_subscribe = lambda _c, _u, mid, codes, _p: self._granted.update(
-            {mid: [not one.is_failure for one in codes]}
-        )
-        self._mqtt.on_disconnect = lambda *_: self.gone.set()
-        self._mqtt.connect("localhost" if self.ca_file else "127.0.0.1", self.port, keepalive=30)
-        self._mqtt.loop_start()
-        wait_for(
-            lambda: self._mqtt.is_connected() or self.refused or self.gone.is_set(),
-            20,
-            "an answer to the login",
-        )
-
-    @property
-    def inside(self) -> bool:
-        return self._mqtt.is_connected() and not self.refused
-
-    def publish(self, topic: str, payload: bytes = b"x", *, retain: bool = False) -> None:
-        """Publish, and wait for the broker's answer or for it to hang up, which is a refusal as well."""
-        told = self._mqtt.publish(topic, payload, qos=1, retain=retain)
-        wait_for(lambda: told.is_published() or self.gone.is_set(), 20, f"an answer to {topic}")
-
-    def subscribe(self, topic: str) -> bool:
-        mid = self._mqtt.subscribe(topic, qos=1)[1]
-        assert mid is not None
-        wait_for(
-            lambda: mid in self._granted or self.gone.is_set(), 20, f"an answer to subscribing to {topic}"
-        )
-        return all(self._granted.get(mid, [False]))
-
-    def vanish(self) -> None:
-        """Cut the line without saying goodbye, so that the will is told."""
-        sock = self._mqtt.socket()
-        assert sock is not None
-        self._mqtt.loop_stop()
-        sock.close()
-
-    def close(self) -> None:
-        self._mqtt.disconnect()  # paho's thread ends by itself then; waiting for it takes a second
-
-
 @contextmanager
 def running(
     program: str, folder: Path, files: Path, tls_port: int, own_port: int
@@ -168,7 +101,7 @@ def town(tmp_path: Path, program: Callable[[str], str], free_port: Callable[[], 
     shutil.copy(certificate, files / "server.pem")
     shutil.copy(key, files / "server.key")
     with running(program("mosquitto"), folder, files, made.tls_port, made.own_port):
-        wait_for(lambda: _tries(made), 20, "the broker to let the server in")
+        wait_for(lambda: _tries(made), 90, "the broker to let the server in")
         yield made
 
 
@@ -200,7 +133,7 @@ def test_a_device_writes_under_its_own_topics_alone(town: Town, version: MQTTPro
     device = town.device("s1", "d1", version=version)
     for kind in ("noise", "spectrum", "water", "event", "status"):
         device.publish(f"qw/v1/s1/d1/{kind}")
-    wait_for(lambda: "qw/v1/s1/d1/status" in watcher.heard, 20, "what the device may write")
+    wait_for(lambda: "qw/v1/s1/d1/status" in watcher.heard, 90, "what the device may write")
     assert watcher.heard == [
         f"qw/v1/s1/d1/{kind}" for kind in ("noise", "spectrum", "water", "event", "status")
     ]
@@ -222,10 +155,10 @@ def test_a_device_reads_what_is_meant_for_it_alone(town: Town) -> None:
     watcher = town.server()
     assert watcher.subscribe("qw/v1/s1/d2/status")
     other.publish("qw/v1/s1/d2/status")
-    wait_for(lambda: watcher.heard, 20, "the other device")
+    wait_for(lambda: watcher.heard, 90, "the other device")
     for topic in ("qw/v1/s1/d2/stored", "qw/v1/s2/d1/config", "qw/v1/s1/d1/config", "qw/v1/s1/d1/stored"):
         server.publish(topic)
-    wait_for(lambda: "qw/v1/s1/d1/stored" in device.heard, 20, "what is meant for the device")
+    wait_for(lambda: "qw/v1/s1/d1/stored" in device.heard, 90, "what is meant for the device")
     assert set(device.heard) == {"qw/v1/s1/d1/config", "qw/v1/s1/d1/stored"}
     for one in (device, other, server, watcher):
         one.close()
@@ -285,7 +218,7 @@ def test_what_changes_in_the_registry_counts_after_the_files_are_written_anew(to
         session.get_one(Device, ("s1", "d1")).enabled = False
         session.get_one(Device, ("s1", "d2")).mosquitto_hash = None
     assert "s1/d2 has no password that Mosquitto understands" in town.write()
-    wait_for(lambda: not town.device("s1", "d1").inside, 20, "the device that is switched off to be refused")
+    wait_for(lambda: not town.device("s1", "d1").inside, 90, "the device that is switched off to be refused")
     assert not town.device("s1", "d2").inside and town.device("s2", "d1").inside
 
 
@@ -304,6 +237,6 @@ def test_an_agents_link_works_through_it(town: Town) -> None:
     link.publish_status(DeviceStatus(state="online"))
     wait_for(lambda: {"qw/v1/s1/d1/noise", "qw/v1/s1/d1/status"} <= set(watcher.heard), 90)
     watcher.publish("qw/v1/s1/d1/stored", b'{"stored":[[1,1]]}')
-    wait_for(lambda: stored, 20, "stored")
+    wait_for(lambda: stored, 90, "stored")
     link.stop(last_status=DeviceStatus(state="offline"))
     watcher.close()

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from contract.messages import Stored
+from contract.tls import TlsFiles
 from ingest.source import BrokerAddress
 from ingest.source_mqtt import MqttSource
 from tests.broker import BareClient, embedded, mosquitto, quarter, wait_for
@@ -223,7 +224,9 @@ def test_it_speaks_tls_and_reads_what_is_already_decrypted(tmp_path, program, fr
     )  # fmt: skip
     with ExitStack() as stack:
         stack.enter_context(mosquitto(program("mosquitto"), tmp_path / "m", port, *lines))
-        source = MqttSource(BrokerAddress(f"mqtts://localhost:{port}", ca_file=str(ours.cert_file)))
+        source = MqttSource(
+            BrokerAddress(f"mqtts://localhost:{port}", tls_files=TlsFiles(str(ours.cert_file)))
+        )
         source.start()
         stack.callback(source.stop)
         wait_for(lambda: source.connected)

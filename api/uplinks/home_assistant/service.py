@@ -28,6 +28,7 @@ from api.uplinks.home_assistant.payloads import (
     water_state,
 )
 from contract.clock import Clock
+from contract.tls import TlsFiles
 from store.registry.database import Registry
 from store.registry.models import Alert, Device, Meter, Site
 from store.series.interface import SeriesStore
@@ -90,7 +91,11 @@ class HomeAssistantUplink:
         self._naming = Naming(config.discovery_prefix, config.base_topic, config.language, config.interval_s)
         self.outbox = Outbox()
         broker = Broker(
-            config.host, config.broker_port, config.username, config.password, config.tls, config.ca_file
+            config.host,
+            config.broker_port,
+            config.username,
+            config.password,
+            TlsFiles(config.ca_file) if config.tls else None,
         )
         self.link = HomeAssistantLink(name, broker, self._naming, self.outbox, backoff_s=backoff_s)
         self._told: dict[str, bytes] = {}
