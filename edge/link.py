@@ -43,6 +43,8 @@ _STEADY_S: Final = 10.0
 """A session that lasted this long was a good one: the next connection is tried soon."""
 _TURN_MS: Final = 200
 _GOODBYE_S: Final = 2.0
+_STUCK_S: Final = 8.0
+"""A node that lets a publish wait so long for its PUBACK is left where there is another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +87,24 @@ class _Session:
     """One connection and what was published on it without the broker's PUBACK yet."""
 
     client: mqtt.Client
-    under_way: list[mqtt.MQTTMessageInfo] = field(default_factory=list)
+    under_way: list[tuple[float, mqtt.MQTTMessageInfo]] = field(default_factory=list)
+    """When each was handed over; replaced as a whole, so that another thread may read it."""
 
     def is_full(self) -> bool:
         if len(self.under_way) >= _WINDOW:
-            self.under_way = [info for info in self.under_way if not info.is_published()]
+            self.under_way = [one for one in self.under_way if not one[1].is_published()]
         return len(self.under_way) >= _WINDOW
+
+    def waits_since(self) -> float | None:
+        """Return since when the oldest of them waits."""
+        return next((at for at, info in self.under_way.copy() if not info.is_published()), None)
 
 
 class Link:
     """Keeps a session at the broker: reconnects with back-off and jitter, falls back from MQTT 5 to 3.1.1.
 
     Of a broker with several nodes each connection takes the next one, beginning with any: the devices spread, and one
-    whose node dies, or is cut off from the server so that nothing is confirmed, moves on.
+    whose node dies, or is cut off from the others so that nothing is acknowledged or confirmed, moves on.
 
     One thread does all input and output (paho's loop for an event loop of one's own): a publish from another thread
     only queues. Each session has a client of its own, so that nothing of an earlier one is sent again: what is not
@@ -153,7 +160,7 @@ class Link:
         info = session.client.publish(str(Topic(self._site, self._device, kind)), payload, qos=1)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             return False
-        session.under_way.append(info)
+        session.under_way.append((time.monotonic(), info))
         return True
 
     def publish_status(self, status: DeviceStatus) -> None:
@@ -194,7 +201,8 @@ class Link:
                 self._turn_of += 1
             lasted = reached is not None and self._answered and time.monotonic() - reached > _STEADY_S
             failures = 0 if lasted else failures + 1
-            self._stop.wait(backoff_s(failures, random.random()))  # noqa: S311
+            # Another node is worth a try at once; the pauses grow with each round of them.
+            self._stop.wait(backoff_s(failures // len(self._broker.nodes), random.random()))  # noqa: S311
         self._wake_r.close()
         self._wake_w.close()
 
@@ -205,11 +213,16 @@ class Link:
         host, port = self._broker.node(self._turn_of)
         client.connect(host, port, keepalive=_KEEPALIVE_S, **self._connect_options())
         reached = time.monotonic()
-        self._live = _Session(client)
+        self._live = session = _Session(client)
         poller = select.poll()
         poller.register(self._wake_r, select.POLLIN)
         while not self._stop.is_set() and not self._end_session.is_set():
             if not self._turn(client, poller):
+                break
+            if self._is_stuck(session):
+                self._trouble(
+                    f"nothing that we publish was acknowledged for {_STUCK_S:g} s; trying another node"
+                )
                 break
         client.disconnect()
         client.loop_write()
@@ -233,6 +246,12 @@ class Link:
         if client.want_write():
             client.loop_write()
         return client.loop_misc() == MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _is_stuck(self, session: _Session) -> bool:
+        if len(self._broker.nodes) == 1:
+            return False  # there is nowhere else; it acknowledges when it can
+        since = session.waits_since()
+        return since is not None and time.monotonic() - since > _STUCK_S
 
     def _connect_options(self) -> dict[str, Any]:
         if self._version != mqtt.MQTTv5:

@@ -141,7 +141,11 @@ def _node(folder: Path, number: int, ports: list[int], other: int) -> Node:
                 "server_name": f"n{number}", "listen": f"127.0.0.1:{nats}", "http": f"127.0.0.1:{monitor}",
                 "max_payload": 16 << 20, "write_deadline": "60s",
                 "jetstream": {"store_dir": str(home / "jetstream"), "sync_interval": "10s"},
-                "mqtt": {"host": "127.0.0.1", "port": mqtt, "ack_wait": "10s", "max_ack_pending": 2000},
+                "mqtt": {
+                    "host": "127.0.0.1", "port": mqtt, "ack_wait": "10s", "max_ack_pending": 2000,
+                    # Unless told, the first client makes them with as many copies as nodes have met by then: one.
+                    "stream_replicas": 3, "consumer_replicas": 3,
+                },
                 "cluster": {
                     "name": "quietwater", "listen": f"127.0.0.1:{route}", "no_advertise": True,
                     "routes": [f"nats://127.0.0.1:{other}"],

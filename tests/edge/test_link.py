@@ -304,6 +304,29 @@ def test_a_device_is_who_its_certificate_says_and_may_use_its_own_topics_alone(
         assert told["d1 False"] == []
 
 
+@pytest.mark.parametrize("bench", ["mosquitto"], indirect=True)
+def test_a_node_that_acknowledges_nothing_is_left_for_another(bench, monkeypatch):
+    monkeypatch.setattr("edge.link._STUCK_S", 0.5)
+    silent, other = Proxy(bench.port), Proxy(bench.port)
+    for one in (silent, other):
+        bench.stack.callback(one.close)
+    link = Link(
+        Broker(f"mqtt://127.0.0.1:{silent.port},mqtt://127.0.0.1:{other.port}"), "s1", "d1",
+        on_stored=bench.stored.append, on_config=bench.configs.append, on_connected=bench._on_connected,
+    )  # fmt: skip
+    link._turn_of = 0
+    link.start()
+    bench.stack.callback(link.stop, last_status=DeviceStatus(state="offline"))
+    wait_for(lambda: link.connected)
+    watcher = bench.server("watcher", "qw/v1/s1/d1/noise")
+    silent.go_silent()
+    assert link.publish("noise", b"[1]")
+    wait_for(lambda: bench.connects == 2)
+    wait_for(lambda: link.publish("noise", b"[2]"))
+    wait_for(lambda: b"[2]" in watcher.data)
+    assert other.handed_to_target > 0
+
+
 def test_stopping_takes_no_longer_than_it_must_and_leaves_no_thread(bench):
     link = bench.link()
     wait_for(lambda: link.connected)
