@@ -12,6 +12,7 @@ from typing import Any, Final
 import click
 
 from app.admin_certificates import certificate
+from app.admin_init import init
 from app.admin_mosquitto import mosquitto
 from app.admin_nats import nats
 from app.admin_store import init_store
@@ -43,6 +44,7 @@ def admin(ctx: click.Context, data: Path) -> None:
     ctx.obj = data
 
 
+admin.add_command(init)
 admin.add_command(init_store)
 admin.add_command(certificate)
 admin.add_command(mosquitto)

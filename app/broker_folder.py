@@ -42,7 +42,7 @@ def keep_written(turn: Callable[[], tuple[str, ...]], out: Path, *, watch: bool)
 
 
 def write_files(out: Path, texts: Mapping[str, str], group: str) -> list[str]:
-    """Write the files that are different, for the owner and the broker's group alone; return their names."""
+    """Write the files that are different, for the folder's owner and the broker's group alone; return their names."""
     out.mkdir(parents=True, exist_ok=True)
     return [name for name, text in texts.items() if _write(out / name, text, group)]
 
@@ -64,6 +64,8 @@ def _write(path: Path, text: str, group: str) -> bool:
     draft.chmod(0o640)
     draft.write_text(text)
     if os.geteuid() == 0:
+        # Who keeps the folder goes on with what root begins.
+        shutil.chown(draft, path.parent.stat().st_uid, path.parent.stat().st_gid)
         with suppress(LookupError):  # no such group: the broker runs as somebody else
             shutil.chown(draft, group=group)
     draft.replace(path)

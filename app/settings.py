@@ -75,3 +75,9 @@ def broker_password(settings: ServerSettings) -> str:
 def broker_tls() -> TlsFiles:
     """Return the files that the environment names for a broker over TLS."""
     return TlsFiles(*(os.environ.get(name) or None for name in BROKER_TLS_VARIABLES))
+
+
+def own_authority(settings: ServerSettings, device_broker_url: str) -> str | None:
+    """Return the certificate of the server's own authority as PEM, where there is one and devices come by TLS."""
+    path = settings.data / "ca" / "ca.pem"
+    return path.read_text() if device_broker_url.startswith("mqtts:") and path.exists() else None

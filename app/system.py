@@ -32,7 +32,7 @@ from app.probes import (
     registry_answers,
     series_answers,
 )
-from app.settings import ServerSettings, broker_password, broker_tls
+from app.settings import ServerSettings, broker_password, broker_tls, own_authority
 from app.store_socket import StoreSocket
 from app.uplinks import uplinks
 from app.web import WebServer
@@ -221,6 +221,7 @@ class System:
             config=ApiConfig(
                 base_url=self.settings.base_url or "", demo=demo,
                 broker_url=self.settings.device_broker_url or self.broker_url,
+                broker_ca=own_authority(self.settings, self.settings.device_broker_url or self.broker_url),
                 officials_need_factor=self.settings.officials_need_factor,
                 tiles=self.settings.tiles, ground=self.settings.ground,
             ),

@@ -27,6 +27,7 @@ from edge.config import AgentConfig, ConfigError, load
 _TIMEOUT_S: Final = 20.0
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 PASSWORD_FILE: Final = "edge.password"  # noqa: S105  the name of a file
+BROKER_CA_FILE: Final = "broker-ca.pem"
 
 
 class EnrolmentFailed(Exception):
@@ -42,6 +43,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     password: Annotated[str, Meta(min_length=1)]
     broker_url: str
     configuration: str
+    broker_ca: str | None = None
+    """Certificate (PEM) of the authority that signed the broker's, where it is the server's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,8 @@ def _keep(identity: Identity, config: Path, password: Path, *, configured: bool)
         if configured:
             _checked(identity.configuration)
             _write(config, identity.configuration, 0o640)
+        if identity.broker_ca is not None:
+            _write(config.parent / BROKER_CA_FILE, identity.broker_ca, 0o644)
         _write(password, identity.password + "\n", 0o600)
     except OSError as error:
         raise EnrolmentFailed(

@@ -69,6 +69,9 @@ class IdentityOut(Out):
     username: str = Field(examples=["quiet-garden.east-gate"])
     password: str
     broker_url: str = Field(examples=["mqtts://quietwater.example:8883"])
+    broker_ca: str | None = Field(
+        description="Certificate (PEM) of the authority that signed the broker's, where it is the server's own."
+    )
     configuration: str = Field(description="The text of `edge.toml`, to be kept where there is none yet.")
 
 
@@ -115,8 +118,10 @@ def redeem_enrolment(request: Request, context: Context, given: Annotated[Redeem
         record(session, name, "device.enrolled", name, now, {"address": address})
         identity = IdentityOut(
             site=row.site, device=row.name, username=broker_username(row.site, row.name), password=found.password,
-            broker_url=context.config.broker_url,
-            configuration=agent_configuration(row.site, row.name, row.kind, context.config.broker_url),
+            broker_url=context.config.broker_url, broker_ca=context.config.broker_ca,
+            configuration=agent_configuration(
+                row.site, row.name, row.kind, context.config.broker_url, own_ca=context.config.broker_ca is not None
+            ),
         )  # fmt: skip
     throttle_of(request).succeeded(_TRIES, address)
     return identity

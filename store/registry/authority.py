@@ -92,6 +92,7 @@ class Authority:
             .sign(key, hashes.SHA256())
         )
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _give_to_owner_of(folder.parent, folder)
         _write_whole(folder / "ca.key", _key_pem(key), 0o600)
         _write_whole(folder / "ca.pem", _pem(certificate), 0o644)
         return cls(certificate, key)
@@ -177,7 +178,15 @@ def _write_whole(path: Path, content: bytes, mode: int) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+    _give_to_owner_of(path.parent, draft)
     draft.replace(path)
+
+
+def _give_to_owner_of(folder: Path, path: Path) -> None:
+    """What root writes belongs to whom the folder belongs to: the server's user reads and backs it up."""
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def _builder(

@@ -157,7 +157,9 @@ def test_ctrl_c_keeps_what_was_written(tmp_path: Path) -> None:
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
         assert process.stdout is not None
-        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)  # it waits with more to write until it is interrupted
+        fcntl.fcntl(
+            process.stdout, fcntl.F_SETPIPE_SZ, 4096
+        )  # it waits with more to write until it is interrupted
         try:
             written = [process.stdout.readline() for _ in range(3)]
             process.send_signal(signal.SIGINT)
