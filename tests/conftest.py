@@ -41,7 +41,11 @@ def program() -> Callable[[str], str]:
     return find
 
 
-_PACKAGES = {"influxd": "influxdb", "victoria-metrics-prod": "victoria-metrics"}
+_PACKAGES = {
+    "influxd": "influxdb",
+    "victoria-metrics-prod": "victoria-metrics",
+    "ssh-keygen": "openssh-client",
+}
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -40,6 +41,18 @@ class Machine:
         done = subprocess.run(entered, capture_output=True, text=True, timeout=900, check=False)
         assert (done.returncode == 0) == ok, done.stdout + done.stderr
         return done.stdout + done.stderr
+
+    def put(self, path: Path, target: str) -> None:
+        """Copy a file of the test into the system."""
+        entered = ["nsenter", f"--target={self.holder}", "--mount", "chroot", str(self.root)]
+        with path.open("rb") as content:
+            subprocess.run(
+                [*entered, "bash", "-c", f"cat > '{target}'"], stdin=content, timeout=900, check=True
+            )
+
+    def write(self, text: str, target: str) -> None:
+        """Write a file of the system."""
+        self.run(f"printf %s {shlex.quote(text)} > '{target}'")
 
     def tree(self) -> dict[str, tuple[int, int, int]]:
         """Return what the installer is answerable for: mode, owner, and when it was written."""
