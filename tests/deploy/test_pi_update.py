@@ -138,9 +138,12 @@ def cut_the_power_while_it_is_watched(machine: Machine) -> None:
     new = "[[ $(readlink /opt/quietwater/current) = */2.2-* ]]"
     on_trial = f"[ -e /opt/quietwater/.before ] && systemctl is-active && {new}"
     machine.run(
-        "setsid bash -c 'echo $$ >/run/update; QUIETWATER_TRIAL_S=600 exec /opt/quietwater/current/deploy/update.sh' "
-        f">/dev/null 2>&1 & for n in $(seq 3000); do {on_trial} && break; sleep 0.1; done; {on_trial} && "
-        "kill -KILL -- -$(cat /run/update) && systemctl stop quietwater-edge"
+        # What cannot be installed for want of a package is tried again, as on the next night.
+        "for night in 1 2 3; do "
+        "QUIETWATER_TRIAL_S=600 setsid /opt/quietwater/current/deploy/update.sh >/run/update.log 2>&1 & update=$!; "
+        f"while kill -0 $update 2>/dev/null; do if {on_trial}; then "
+        "kill -KILL -- -$update && systemctl stop quietwater-edge && exit 0; fi; sleep 0.1; done; "
+        "cat /run/update.log; done; exit 1"
     )
 
 
