@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from app.doctor import broker, folder, registry, server
+from app.doctor import broker, folder, meters, microphone, registry, server
 from app.doctor.finding import Finding, error, ok, worst
 from app.settings import BROKER_PASSWORD_VARIABLE
 from edge.config import ConfigError, load
@@ -17,7 +17,7 @@ from edge.config import ConfigError, load
 
 @click.command()
 @click.option("--config", type=click.Path(dir_okay=False, path_type=Path),
-              help="Check a device: its configuration, data folder, outbox and broker.")  # fmt: skip
+              help="Check a device: configuration, data, outbox, microphone, meters' ports, broker.")  # fmt: skip
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), envvar="QUIETWATER_DATA",
               help="Check a server's data folder, with the registry and the embedded store in it.")  # fmt: skip
 @click.option("--broker", "broker_url", envvar="QUIETWATER_BROKER", metavar="URL",
@@ -70,6 +70,8 @@ def device(config: Path) -> list[Finding]:
         ok("config", f"{config} is valid"),
         *folder.folder(data),
         *folder.outboxes(data),
+        *(microphone.microphone(settings.noise, data, datetime.now(UTC)) if settings.noise else ()),
+        *(meters.lines(settings.water) if settings.water else ()),
         *(
             broker.broker(url.strip(), way.username, way.password, ca_file=way.ca_file,
                           cert_file=way.cert_file, key_file=way.key_file)

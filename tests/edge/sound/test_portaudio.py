@@ -3,16 +3,12 @@ machine of CI can do: to unplug a microphone and to plug it in again."""
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import json
-import os
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +20,7 @@ from edge.sound.settings import PortAudioSource
 from edge.sound.sources import portaudio
 from edge.sound.sources.base import Gap, Sound, SourceError
 from edge.sound.sources.portaudio import InputDevice, PortAudioInput, pick_device
+from tests.edge.sound.alsa import alsa_microphone
 
 RATE = 48_000
 
@@ -228,52 +225,18 @@ def test_missing_portaudio_names_the_cure(monkeypatch):
         portaudio.load_portaudio()
 
 
-@pytest.fixture
-def alsa_microphone(tmp_path) -> Iterator[dict[str, str]]:
-    """Yield an environment in which ALSA has a microphone ``qwmic``: a pipe, fed in real time with a 1 kHz tone."""
-    try:
-        portaudio.load_portaudio()
-    except SourceError as error:
-        pytest.skip(str(error))
-    if not Path("/usr/share/alsa/alsa.conf").exists():
-        pytest.skip("ALSA is not installed")
-    pipe = tmp_path / "microphone"
-    os.mkfifo(pipe)
-    (tmp_path / "asound.conf").write_text(
-        "</usr/share/alsa/alsa.conf>\n"
-        f'pcm.qwmic {{ type file slave.pcm "null" file "/dev/null" infile "{pipe}" format "raw" }}\n'
-    )
-    stop = threading.Event()
-    descriptor = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
-
-    def feed() -> None:
-        began = time.monotonic()
-        for block in itertools.count(1):
-            n = np.arange((block - 1) * 4800, block * 4800)
-            with contextlib.suppress(BlockingIOError):  # nobody listens: what a microphone says then is lost
-                os.write(descriptor, (3276.8 * np.sin(2 * np.pi * 1000 * n / RATE)).astype("<i2").tobytes())
-            if stop.wait(max(0.0, began + block * 0.1 - time.monotonic())):
-                return
-
-    feeder = threading.Thread(target=feed)
-    feeder.start()
-    yield {**os.environ, "ALSA_CONFIG_PATH": str(tmp_path / "asound.conf")}
-    stop.set()
-    feeder.join(10)
-    os.close(descriptor)
-
-
 @pytest.mark.system
-def test_a_microphone_over_real_alsa(alsa_microphone):
+def test_a_microphone_over_real_alsa(tmp_path):
     command = [sys.executable, "-m", "app", "edge"]
-    listed = subprocess.run(
-        [*command, "devices", "--json"], env=alsa_microphone, capture_output=True, timeout=60, check=True
-    )
-    assert "qwmic" in [device["name"] for device in json.loads(listed.stdout)]
-    measured = subprocess.run(
-        [*command, "measure", "--device", "qwmic", "--format", "s16", "--seconds", "4", "--json"],
-        env=alsa_microphone, capture_output=True, timeout=60, check=True,
-    )  # fmt: skip
+    with alsa_microphone(tmp_path) as environment:
+        listed = subprocess.run(
+            [*command, "devices", "--json"], env=environment, capture_output=True, timeout=60, check=True
+        )
+        assert "qwmic" in [device["name"] for device in json.loads(listed.stdout)]
+        measured = subprocess.run(
+            [*command, "measure", "--device", "qwmic", "--format", "s16", "--seconds", "4", "--json"],
+            env=environment, capture_output=True, timeout=60, check=True,
+        )  # fmt: skip
     *seconds, summary = [json.loads(line) for line in measured.stdout.splitlines()]
     assert len(seconds) == 4 and summary["summary"]["seconds"] == 4
     for second in seconds[1:]:
