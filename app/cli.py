@@ -85,7 +85,7 @@ def _broker_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--broker", "broker_url", envvar="QUIETWATER_BROKER", metavar="URL",
         help="A broker that runs elsewhere, such as mqtt://127.0.0.1:1883; its password for user 'quietwater' comes "
-        "from QUIETWATER_BROKER_PASSWORD.",
+        "from QUIETWATER_BROKER_PASSWORD, or from a file that …_FILE names.",
     )(command)  # fmt: skip
 
 
@@ -116,6 +116,9 @@ def _web_options(command: Callable[..., Any]) -> Callable[..., Any]:
                      help="Port of the page; 0 takes any."),
         click.option("--base-url", envvar="QUIETWATER_BASE_URL",
                      help="Address under which people reach the page, for links in messages."),
+        click.option("--proxy", default="127.0.0.1", show_default=True, envvar="QUIETWATER_PROXY",
+                     metavar="ADDRESS", help="Address or network of the web server before the page: whom it names "
+                     "as the one who asks (X-Forwarded-For) counts for the limits."),
     ):  # fmt: skip
         command = option(command)
     return command
@@ -143,7 +146,7 @@ def up(
     ctx: click.Context, data: Path, host: str, port: int, base_url: str | None, device_broker_url: str | None,
     mqtt_port: int, broker_url: str | None, store: StoreAddress | None, demo: bool, speed: float, history_h: float,
     mic: str | None, tiles: tuple[TileLayer, ...], ground: Mapping[str, Any] | None, retention: Retention,
-    officials_need_factor: bool,
+    officials_need_factor: bool, proxy: str,
 ) -> None:  # fmt: skip
     """Run everything on this machine: broker, ingest, analysis, API and page.
 
@@ -174,6 +177,7 @@ def up(
         retention=retention,
         device_broker_url=device_broker_url,
         officials_need_factor=officials_need_factor,
+        proxy=proxy,
     )
     settings = with_free_ports(
         settings, port_given=_given(ctx, "port"), mqtt_port_given=_given(ctx, "mqtt_port")
@@ -285,7 +289,7 @@ def analysis(
 def serve(
     data: Path, host: str, port: int, base_url: str | None, device_broker_url: str | None, mqtt_port: int,
     broker_url: str | None, store: StoreAddress | None, with_analysis: bool, tiles: tuple[TileLayer, ...],
-    ground: Mapping[str, Any] | None, retention: Retention, officials_need_factor: bool,
+    ground: Mapping[str, Any] | None, retention: Retention, officials_need_factor: bool, proxy: str,
 ) -> None:  # fmt: skip
     """Run analysis, API and page alone.
 
@@ -309,6 +313,7 @@ def serve(
         retention=retention,
         device_broker_url=device_broker_url,
         officials_need_factor=officials_need_factor,
+        proxy=proxy,
     )
     run_system(settings, parts=("analysis", "serve") if with_analysis else ("serve",))
 

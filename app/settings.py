@@ -50,6 +50,8 @@ class ServerSettings:
     device_broker_url: str | None = None
     """The broker as devices reach it, which they are told when they enrol; ``None`` for the same as ours."""
 
+    proxy: str = "127.0.0.1"
+    """Address or network of the proxy before the page, whose ``X-Forwarded-*`` headers count."""
     metrics_port: int | None = None
     """Port of a process without API for metrics and health; ``None`` for none, 0 for any."""
     metrics_host: str = "127.0.0.1"
@@ -66,10 +68,20 @@ class ServerSettings:
 
 
 def broker_password(settings: ServerSettings) -> str:
-    """Return the server's own password at the broker: from the environment, else that of the embedded broker."""
+    """Return the server's own password at the broker: the one it was given, else that of the embedded broker.
+
+    Raises ``OSError`` for a file that the environment names and that cannot be read.
+    """
     from app.broker import server_password
 
-    return os.environ.get(BROKER_PASSWORD_VARIABLE) or server_password(settings.broker_folder)
+    return given_broker_password() or server_password(settings.broker_folder)
+
+
+def given_broker_password() -> str | None:
+    """Return the password that the environment holds, or the file that it names. Raises ``OSError``."""
+    if name := os.environ.get(f"{BROKER_PASSWORD_VARIABLE}_FILE"):
+        return Path(name).read_text().strip()
+    return os.environ.get(BROKER_PASSWORD_VARIABLE) or None
 
 
 def broker_tls() -> TlsFiles:

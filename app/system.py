@@ -228,7 +228,9 @@ class System:
             ready=self._ready, alive=self._alive, metrics=self._metrics,
             files=self.settings.data / "files",
         )  # fmt: skip
-        web = WebServer(create_app(context), self.settings.host, self.settings.port)
+        web = WebServer(
+            create_app(context), self.settings.host, self.settings.port, proxy=self.settings.proxy
+        )
         self._web = web
         self._undo.append(("web", web.stop))
         web.start()

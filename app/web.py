@@ -20,14 +20,18 @@ class WebFailed(Exception):
 class WebServer:
     """Serves an ASGI application on a socket that is bound at once, so that its port is known and kept."""
 
-    def __init__(self, application: Any, host: str, port: int) -> None:
-        """Bind; a ``port`` that is taken is told, 0 takes any. Raises :class:`WebFailed`."""
+    def __init__(self, application: Any, host: str, port: int, *, proxy: str = "127.0.0.1") -> None:
+        """Bind; a ``port`` that is taken is told, 0 takes any. Raises :class:`WebFailed`.
+
+        ``proxy`` is the address or network whose word counts for where a request came from.
+        """
         self._socket = _bind(host, port)
         self.port: int = self._socket.getsockname()[1]
         # Open event streams never end by themselves: do not wait long for them.
         config = uvicorn.Config(
-            application, log_config=None, access_log=False, timeout_graceful_shutdown=2, lifespan="on"
-        )
+            application, log_config=None, access_log=False, timeout_graceful_shutdown=2, lifespan="on",
+            forwarded_allow_ips=proxy,
+        )  # fmt: skip
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import msgspec
 
 from app.doctor import broker, folder, meters, microphone, registry, server
 from app.doctor.finding import Finding, error, ok, worst
-from app.settings import BROKER_PASSWORD_VARIABLE
+from app.settings import BROKER_PASSWORD_VARIABLE, given_broker_password
 from edge.config import ConfigError, load
 
 
@@ -47,7 +46,7 @@ def doctor(
     if data:
         findings += server_folder(data)
     if broker_url:
-        findings.append(broker.broker(broker_url, "quietwater", os.environ.get(BROKER_PASSWORD_VARIABLE)))
+        findings.append(broker.broker(broker_url, "quietwater", _broker_password()))
     if store_url:
         findings.append(server.influx(store_url))
     if clock_url:
@@ -87,6 +86,13 @@ def server_folder(data: Path) -> list[Finding]:
         *registry.registry(data / "registry.sqlite", registry.newest()),
         *folder.series_file(data / "series.duckdb"),
     ]
+
+
+def _broker_password() -> str | None:
+    try:
+        return given_broker_password()
+    except OSError as problem:
+        raise click.ClickException(f"{BROKER_PASSWORD_VARIABLE}_FILE: {problem}") from problem
 
 
 def _line(finding: Finding) -> str:
