@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from contract.messages import (
+    MAX_CONFIG_BYTES,
     MAX_PAYLOAD_BYTES,
     MAX_READINGS,
     DeviceConfig,
@@ -104,7 +105,9 @@ def decode_stored(payload: bytes) -> Stored:
 
 
 def decode_config(payload: bytes) -> DeviceConfig:
-    """Decode a configuration. Raises ``msgspec.DecodeError`` with the reason."""
+    """Decode a configuration. Raises ``ValueError`` (``msgspec.DecodeError`` for its content) with the reason."""
+    if len(payload) > MAX_CONFIG_BYTES:
+        raise ValueError(f"{len(payload)} bytes are above the limit of {MAX_CONFIG_BYTES}")
     return _CONFIG.decode(payload)
 
 

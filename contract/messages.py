@@ -16,6 +16,8 @@ MAX_READINGS = 600
 """Readings in one payload at most."""
 MAX_PAYLOAD_BYTES = 1 << 20
 """A payload above this is refused unread."""
+MAX_CONFIG_BYTES = 64 << 10
+"""The same for a configuration."""
 LEVEL_FLOOR_DB = -50.0
 """Levels are clamped here: digital zero has no level (it is flagged ``stuck``)."""
 
@@ -169,6 +171,11 @@ class DeviceStatus(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     disk_free_mb: int | None = None
     uptime_s: int | None = None
     config_version: int | None = None
+    """Of the server's configurations the one that runs; 0 is what the device has of itself alone."""
+    config_on_trial: bool | None = None
+    """It has just been taken over, and the one before comes back unless it works."""
+    config_error: Annotated[str, Meta(max_length=1000)] | None = None
+    """Why the newest configuration was refused or taken back."""
 
 
 class Stored(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -184,7 +191,10 @@ class Stored(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class DeviceConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Retained configuration from the server; the device answers in its status which version it runs."""
+    """Retained configuration from the server; the device answers in its status which version it runs.
+
+    ``settings`` by dotted key, as ``contract.remote_settings`` has them.
+    """
 
     version: Annotated[int, Meta(ge=0)]
     settings: dict[str, str | int | float | bool | None] = {}

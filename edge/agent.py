@@ -4,61 +4,57 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from contract.clock import Clock
-from contract.messages import DeviceConfig, DeviceStatus, EdgeEvent, Stored
+from contract.messages import DeviceStatus, EdgeEvent, Stored
 from edge.config import AgentConfig
 from edge.courier import Courier
 from edge.health import boot_id, package_version, status
 from edge.link import Link
 from edge.outbox import Outbox
-from edge.sound.station import Station
-from edge.water.poller import Poller
+from edge.parts import Part
+from edge.remote import TRIAL_S, RemoteConfig
+from edge.sources import Sources
 
-log = structlog.get_logger(__name__)
-
-_STATUS_INTERVAL_S: Final = 30.0
-_RESTART_MOST_S: Final = 60.0
 _DRAIN_S: Final = 0.5
+_END_S: Final = 5.0
 
 
 class Agent:
     """One device. ``start`` returns at once; ``stop`` commits the outbox and says good-bye to the broker."""
 
-    def __init__(self, config: AgentConfig, clock: Clock) -> None:
-        """Open the outbox and prepare the sources. Raises ``ValueError`` or ``OSError`` before anything runs."""
-        self._config = config
+    def __init__(self, config: AgentConfig, clock: Clock, *, trial_s: float = TRIAL_S) -> None:
+        """Open the outbox and prepare the sources. Raises ``ValueError`` or ``OSError`` before anything runs.
+
+        For ``trial_s`` a new configuration must work before it is kept.
+        """
         self._clock = clock
         self._folder = Path(config.data)
-        self._stop = threading.Event()
-        self._stop_courier = threading.Event()
-        self._threads: list[threading.Thread] = []
-        self._config_version: int | None = None
-        name = f"{config.site}.{config.device}"
-        self._name = name
+        self._parts: list[Part] = []
+        self._name = f"{config.site}.{config.device}"
         broker = config.broker()
         self._outbox = Outbox(
-            self._folder / f"{name}.outbox.sqlite", now=clock.now(), max_bytes=config.outbox.max_mb << 20
+            self._folder / f"{self._name}.outbox.sqlite",
+            now=clock.now(),
+            max_bytes=config.outbox.max_mb << 20,
+        )
+        self._status_due = threading.Event()
+        self._status_interval_s = config.status_interval_s
+        self._sources = Sources(self._name, clock, self._outbox.append, self._folder)
+        self._remote = RemoteConfig(
+            self._folder / f"{self._name}.config.json", config, package_version(), trial_s=trial_s
         )
         self._link = Link(
             broker, config.site, config.device,
-            on_stored=self._on_stored, on_config=self._on_config, on_connected=self._on_connected,
+            on_stored=self._on_stored, on_config=self._remote.offer, on_bad_config=self._remote.offer,
+            on_connected=self._on_connected,
         )  # fmt: skip
         self._courier = Courier(
             self._outbox, self._link, clock, commit_interval_s=config.outbox.commit_interval_s
         )
-        self._status_due = threading.Event()
-        append = self._outbox.append
-        self._sources: dict[str, Station | Poller] = {}
-        if config.noise is not None:
-            self._sources["source-noise"] = Station(config.noise, clock, append, self._folder)
-        if config.water is not None:
-            self._sources["source-water"] = Poller(config.water, clock, append, self._folder)
+        self._remote.begin(self._use)
 
     @property
     def outbox(self) -> Outbox:
@@ -68,13 +64,14 @@ class Agent:
     @property
     def measuring(self) -> bool:
         """Whether a source still runs; a recording that is not looped comes to its end."""
-        return any(thread.is_alive() for thread in self._threads if thread.name.startswith("source-"))
+        return self._sources.measuring
 
     @property
     def healthy(self) -> bool:
         """Whether every part runs and the outbox answers; a source that has come to its end is no fault."""
-        parts = [thread for thread in self._threads if not thread.name.startswith("source-")]
-        return all(thread.is_alive() for thread in parts) and self._outbox.depth() >= 0
+        return (
+            all(part.alive for part in self._parts) and not self._sources.stuck and self._outbox.depth() >= 0
+        )
 
     def start(self) -> None:
         """Start to measure and to send."""
@@ -85,10 +82,14 @@ class Agent:
             )
         )  # fmt: skip
         self._link.start()
-        self._supervise("courier", lambda _stop: self._courier.run(self._stop_courier), self._stop_courier)
-        self._supervise("status", self._tell_status, self._stop)
-        for name, source in self._sources.items():
-            self._supervise(name, source.run, self._stop)
+        self._parts = [
+            Part(self._name, "courier", self._courier.run),
+            Part(self._name, "status", self._tell_status),
+            Part(self._name, "configuration", self._follow_config),
+        ]
+        for part in self._parts:
+            part.start()
+        self._sources.start()
 
     def drained(self) -> bool:
         """Say whether the server has confirmed every reading."""
@@ -96,14 +97,19 @@ class Agent:
 
     def stop(self) -> None:
         """Stop measuring, send what can be sent in half a second, commit the rest, say good-bye."""
-        self._stop.set()
+        courier, others = self._parts[:1], self._parts[1:]
+        for part in others:
+            part.tell_to_stop()
         self._status_due.set()
-        self._join("source-")
+        for part in others:
+            part.join(_END_S)
+        self._sources.stop(_END_S)
         deadline = time.monotonic() + _DRAIN_S
         while self._link.connected and not self.drained() and time.monotonic() < deadline:
             time.sleep(0.05)
-        self._stop_courier.set()
-        self._join("")
+        for part in courier:
+            part.tell_to_stop()
+            part.join(_END_S)
         self._link.stop(
             last_status=DeviceStatus(state="offline", t=self._clock.now(), version=package_version())
         )
@@ -111,37 +117,20 @@ class Agent:
 
     # -- inside ------------------------------------------------------------------------------------------------
 
-    def _join(self, prefix: str) -> None:
-        for thread in self._threads:
-            if thread.name.startswith(prefix):
-                thread.join(timeout=5.0)
+    def _use(self, config: AgentConfig) -> None:
+        self._status_interval_s = config.status_interval_s
+        self._sources.use(config)
 
-    def _supervise(self, name: str, work: Callable[[threading.Event], object], stop: threading.Event) -> None:
-        def run() -> None:
-            wait_s = 1.0
-            while not stop.is_set():
-                try:
-                    work(stop)
-                except Exception:  # a part that fails is started again; the agent goes on
-                    log.exception(
-                        "part failed and is started again", device=self._name, part=name, after_s=wait_s
-                    )
-                    stop.wait(wait_s)
-                    wait_s = min(_RESTART_MOST_S, wait_s * 2)
-                else:
-                    return
-
-        thread = threading.Thread(target=run, name=name, daemon=True)
-        self._threads.append(thread)
-        thread.start()
+    def _follow_config(self, stop: threading.Event) -> None:
+        self._remote.run(self._use, self._sources.trouble, self._status_due.set, stop)
 
     def _tell_status(self, stop: threading.Event) -> None:
         while not stop.is_set():
-            self._status_due.wait(_STATUS_INTERVAL_S)
+            self._status_due.wait(self._status_interval_s)
             self._status_due.clear()
             if not stop.is_set():
                 now = self._clock.now()
-                self._link.publish_status(status(self._outbox, self._folder, now, self._config_version))
+                self._link.publish_status(status(self._outbox, self._folder, now, self._remote.report))
 
     def _on_stored(self, answer: Stored) -> None:
         self._courier.on_stored(answer)
@@ -149,9 +138,3 @@ class Agent:
     def _on_connected(self) -> None:
         self._courier.on_connected()
         self._status_due.set()
-
-    def _on_config(self, config: DeviceConfig) -> None:
-        if config.version != self._config_version:
-            log.info("configuration received", device=self._name, version=config.version)
-            self._config_version = config.version
-            self._status_due.set()

@@ -52,6 +52,8 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Folder of the outbox and the pulse counters."""
     mqtt: MqttSettings = MqttSettings()
     outbox: OutboxSettings = OutboxSettings()
+    status_interval_s: Annotated[float, Meta(ge=5, le=3600)] = 30.0
+    """How often the device tells how it is."""
     noise: NoiseSettings | None = None
     water: WaterSettings | None = None
 

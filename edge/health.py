@@ -12,6 +12,7 @@ from pathlib import Path
 
 from contract.messages import DeviceStatus
 from edge.outbox import Outbox
+from edge.remote_state import ConfigReport
 
 _STARTED = time.monotonic()
 _THERMAL = Path("/sys/class/thermal/thermal_zone0/temp")
@@ -50,7 +51,7 @@ def clock_synced() -> bool | None:
     return _TIMESYNC.exists() if _TIMESYNC.parent.exists() else None
 
 
-def status(outbox: Outbox, folder: Path, now: datetime, config_version: int | None) -> DeviceStatus:
+def status(outbox: Outbox, folder: Path, now: datetime, config: ConfigReport) -> DeviceStatus:
     """Return the status to publish."""
     oldest_ms = outbox.oldest_t_ms()
     return DeviceStatus(
@@ -66,5 +67,7 @@ def status(outbox: Outbox, folder: Path, now: datetime, config_version: int | No
         temperature_c=temperature_c(),
         disk_free_mb=shutil.disk_usage(folder).free >> 20,
         uptime_s=int(time.monotonic() - _STARTED),
-        config_version=config_version,
+        config_version=config.version,
+        config_on_trial=config.on_trial or None,
+        config_error=config.error,
     )

@@ -108,8 +108,8 @@ class Link:
 
     One thread does all input and output (paho's loop for an event loop of one's own): a publish from another thread
     only queues. Each session has a client of its own, so that nothing of an earlier one is sent again: what is not
-    confirmed is the outbox's to send. ``on_stored``, ``on_config`` and ``on_connected`` are called from that thread
-    and must be quick.
+    confirmed is the outbox's to send. ``on_stored``, ``on_config``, ``on_bad_config`` (with the reason) and
+    ``on_connected`` are called from that thread and must be quick.
     """
 
     def __init__(
@@ -121,6 +121,7 @@ class Link:
         on_stored: Callable[[Stored], None],
         on_config: Callable[[DeviceConfig], None],
         on_connected: Callable[[], None],
+        on_bad_config: Callable[[str], None] = lambda _reason: None,
     ) -> None:
         self._broker = broker
         self._site = site
@@ -128,6 +129,7 @@ class Link:
         self._on_stored = on_stored
         self._on_config = on_config
         self._on_connected = on_connected
+        self._on_bad_config = on_bad_config
         self._stop = threading.Event()
         self._end_session = threading.Event()
         self._connected = threading.Event()
@@ -355,7 +357,12 @@ class Link:
         if message.topic == self._topic("stored"):
             self._on_stored(decode_stored(bytes(message.payload)))
         elif message.topic == self._topic("config") and message.payload:
-            self._on_config(decode_config(bytes(message.payload)))
+            try:
+                config = decode_config(bytes(message.payload))
+            except ValueError as error:  # msgspec's are of this kind
+                self._on_bad_config(f"the configuration cannot be read: {error}")
+            else:
+                self._on_config(config)
 
     def _use_3_1_1(self) -> None:
         log.info("broker speaks no MQTT 5, using 3.1.1", device=self._device)
