@@ -42,6 +42,8 @@ _API: Final[Mapping[str, Described]] = {
     "outbox_depth_sum": Described("Readings that wait in devices' outboxes, as the devices last told."),
     "outbox_depth_max": Described("The fullest outbox, readings."),
     "newest_reading_lag_seconds": Described("Time of the data minus that of the newest stored reading."),
+    "certificate_first_expiry_timestamp_seconds": Described(
+        "When the first enabled device that comes by certificate has none left that counts, Unix time."),
 }  # fmt: skip
 _FLEET: Final[Mapping[str, Described]] = {
     "device_online": Described("1 while the device is online, 0 while it is not.", ("site", "device")),
@@ -103,10 +105,23 @@ _ANALYSIS: Final[Mapping[str, Described]] = {
     "analysis_messages_given_up_total": Described("Messages to people that were given up."),
     "analysis_delivery_errors_total": Described("Failures of delivery that it survived."),
 }  # fmt: skip
+_AROUND: Final[Mapping[str, Described]] = {
+    "broker_running": Described("1 while the embedded broker's process runs."),
+    "broker_restarts_total": Described("How often the embedded broker ended and was started again."),
+    "broker_resident_memory_bytes": Described("Memory of the embedded broker's process."),
+    "backup_newest_timestamp_seconds": Described("When the newest backup of this data folder was whole, Unix time."),
+    "uplink_connected": Described("1 while the uplink's other side is reached.", ("uplink",)),
+    "uplink_waiting": Described("What waits in the uplink's queue.", ("uplink",)),
+    "uplink_acknowledged_total": Described("Rows that the platform acknowledged (HJ 212).", ("uplink",)),
+    "uplink_published_total": Described("Messages that were published (Home Assistant).", ("uplink",)),
+    "uplink_dropped_total": Described("What a full queue gave up.", ("uplink",)),
+    "uplink_resent_total": Described("Messages that were sent again for want of an answer (HJ 212).", ("uplink",)),
+    "uplink_bad_frames_total": Described("Frames of the platform that could not be read (HJ 212).", ("uplink",)),
+}  # fmt: skip
 
 METRICS: Final[Mapping[str, Described]] = {
     "build_info": Described("1, with the version that runs.", ("version",)),
-    **_API, **_FLEET, **_INGEST, **_ANALYSIS,
+    **_API, **_FLEET, **_INGEST, **_ANALYSIS, **_AROUND,
 }  # fmt: skip
 HISTOGRAMS: Final = frozenset({"http_request_seconds"})
 

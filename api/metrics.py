@@ -18,15 +18,16 @@ from prometheus_client import Counter as PrometheusCounter
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from analysis.notify import queue
 from api import registry_reads as reads
 from api.context import ApiContext
 from api.fleet_numbers import fleet_numbers
-from api.metric_table import METRICS, PREFIX, Described, Labelled, Numbers, kind_of
+from api.metric_table import METRICS, PREFIX, Labelled, Numbers, kind_of
 from api.version import VERSION
-from store.registry import quarantine
+from store.registry import certificates, quarantine
 from store.registry.models import Alert, Device, DeviceState, Site
 
 log = structlog.get_logger(__name__)
@@ -156,8 +157,13 @@ def _registry_numbers(context: ApiContext) -> Numbers:
             "outbox_depth_sum": sum(depths), "outbox_depth_max": max(depths, default=0),
             "devices": _by(online), "alerts": _by(dict(alerts.all())),
             "quarantined": _by(quarantine.counts(session)), "deliveries": _by(queue.counts(session)),
-            **fleet_numbers(session),
+            **fleet_numbers(session), **_certificates(session),
         }  # fmt: skip
+
+
+def _certificates(session: Session) -> Numbers:
+    first = certificates.first_expiry(session)
+    return {} if first is None else {"certificate_first_expiry_timestamp_seconds": first.timestamp()}
 
 
 def _lag(context: ApiContext) -> Numbers:
@@ -177,8 +183,7 @@ def _by(numbers: Mapping[str, float]) -> Labelled:
 
 
 def _family(name: str, value: float | Labelled) -> Metric:
-    """Return one number; the name of an uplink is its operator's, so not every name is in the table."""
-    known = METRICS.get(name) or Described(name.replace("_", " "))
+    known = METRICS[name]
     if kind_of(name) == "counter":
         family: CounterMetricFamily | GaugeMetricFamily = CounterMetricFamily(
             PREFIX + name.removesuffix("_total"), known.meaning, labels=known.labels

@@ -33,6 +33,8 @@ _FORMAT: Final = 1
 _SQLITE: Final = b"SQLite format 3\x00"
 _PASSING: Final = ("*.lock", "*.sock", "*-wal", "*-shm", "*.wal", "*.log", ".*", "before-restore-*")
 """What belongs to a running process, or is part of another file."""
+_NEWEST: Final = ".newest-backup"
+"""File of the data folder that says when the newest backup was whole."""
 _QUEUES: Final = "broker/jetstream"
 """What the broker holds on its way to the store; the devices keep it until the store has it."""
 _PARTS: Final = ("broker", "ingest", "analysis", "serve")
@@ -95,11 +97,21 @@ def make_backup(settings: ServerSettings, target: Path, progress: Progress) -> M
         _write_manifest(half, manifest)
         half.rename(target)  # an empty folder of that name gives way
         sync_folder(target.absolute().parent)
+        with suppress(OSError):  # the backup is whole all the same; its age then says that nobody noted it
+            (settings.data / _NEWEST).write_text(manifest.made_at.isoformat())
     except (StoreUnavailable, ServerSaid, sqlite3.Error, OSError) as error:
         raise BackupFailed(f"no backup was made: {error}") from error
     finally:
         shutil.rmtree(half, ignore_errors=True)
     return manifest
+
+
+def newest_backup(data: Path) -> datetime | None:
+    """Return when the newest backup of a data folder was made; ``None`` where there is none."""
+    try:
+        return datetime.fromisoformat((data / _NEWEST).read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def _copy_series(settings: ServerSettings, half: Path, progress: Progress) -> dict[str, int]:

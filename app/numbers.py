@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Protocol
+
 from analysis.service import Analysis
 from api.metric_table import Labelled, Numbers
+from app.backup_files import newest_backup
+from app.broker import EmbeddedBroker
 from contract.clock import Clock
 from ingest.service import Ingest
 
@@ -43,3 +49,43 @@ def analysis_numbers(analysis: Analysis) -> Numbers:
         "messages_sent_total": stats.delivery.sent, "messages_failed_total": stats.delivery.failed_tries,
         "messages_given_up_total": stats.delivery.given_up, "delivery_errors_total": stats.delivery.errors,
     }  # fmt: skip
+
+
+class Counting(Protocol):
+    """A part that counts."""
+
+    def numbers(self) -> Mapping[str, float]:
+        """Return its counts."""
+        ...
+
+
+def uplink_numbers(uplinks: Iterable[tuple[str, Counting]]) -> Numbers:
+    """Return the uplinks' counts, each under the uplink's name."""
+    numbers: dict[str, dict[tuple[str, ...], float]] = {}
+    for uplink, part in uplinks:
+        for name, value in part.numbers().items():
+            numbers.setdefault(name, {})[uplink,] = value
+    return numbers
+
+
+def broker_numbers(broker: EmbeddedBroker) -> Numbers:
+    """Return how the embedded broker is."""
+    numbers = {"running": float(broker.pid is not None), "restarts_total": float(broker.restarts)}
+    memory = _resident_bytes(broker.pid)
+    return numbers if memory is None else {**numbers, "resident_memory_bytes": memory}
+
+
+def backup_numbers(data: Path) -> Numbers:
+    """Return when the newest backup of a data folder was made, if any."""
+    made_at = newest_backup(data)
+    return {} if made_at is None else {"newest_timestamp_seconds": made_at.timestamp()}
+
+
+def _resident_bytes(pid: int | None) -> float | None:
+    """Return a process' memory, where the kernel tells it."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return None
+    told = next((line.split()[1] for line in lines if line.startswith("VmRSS:")), None)
+    return None if told is None else float(told) * 1024

@@ -22,7 +22,13 @@ from api.metric_table import Numbers
 from api.metrics import PartMetrics
 from app.broker import SERVER_USER, EmbeddedBroker
 from app.lock import PartLocks
-from app.numbers import analysis_numbers, ingest_numbers
+from app.numbers import (
+    analysis_numbers,
+    backup_numbers,
+    broker_numbers,
+    ingest_numbers,
+    uplink_numbers,
+)
 from app.observe import TOKEN_VARIABLE, ObservePort, Probe
 from app.probes import (
     analysis_alive,
@@ -172,6 +178,7 @@ class System:
         broker.start()
         self._broker = broker
         self._undo.append(("broker", broker.stop))
+        self._metrics["broker"] = lambda: broker_numbers(broker)
         threading.Thread(
             target=self._follow_devices, args=(broker,), name="broker-users", daemon=True
         ).start()
@@ -228,6 +235,8 @@ class System:
             ready=self._ready, alive=self._alive, metrics=self._metrics,
             files=self.settings.data / "files",
         )  # fmt: skip
+        self._metrics["uplink"] = lambda: uplink_numbers(ways_out)
+        self._metrics["backup"] = lambda: backup_numbers(self.settings.data)
         web = WebServer(
             create_app(context), self.settings.host, self.settings.port, proxy=self.settings.proxy
         )
@@ -240,7 +249,6 @@ class System:
         for name, uplink in ways_out:
             uplink.start()
             self._undo.append((name, uplink.stop))
-            self._metrics[name] = uplink.numbers
 
     def _alerts(self, clock: Clock, hub: LiveHub) -> tuple[str, Analysis | AlertFollower]:
         """Return where the pages learn of alerts: from analysis here, or from the registry where it runs elsewhere."""

@@ -43,6 +43,7 @@ def program() -> Callable[[str], str]:
 
 _PACKAGES = {
     "influxd": "influxdb",
+    "promtool": "prometheus",
     "victoria-metrics-prod": "victoria-metrics",
     "ssh-keygen": "openssh-client",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from store.registry.authority import DEVICE_DAYS, Authority, Pair, Revoked
@@ -55,6 +55,19 @@ def revoke(session: Session, device: Device, *, now: datetime, serial: str | Non
         row.revoked_at = now
     session.flush()
     return [row.serial for row in rows]
+
+
+def first_expiry(session: Session) -> datetime | None:
+    """Return when the first enabled device that has certificates has none left; a revoked one does not count."""
+    same = (Certificate.site == Device.site) & (Certificate.device == Device.name)
+    lasts = (
+        select(func.max(Certificate.expires_at).label("last"))
+        .join(Device, same)
+        .where(Device.enabled, Certificate.revoked_at.is_(None))
+        .group_by(Certificate.site, Certificate.device)
+        .subquery()
+    )
+    return session.scalar(select(func.min(lasts.c.last)))
 
 
 def certificates(session: Session) -> Sequence[Certificate]:
