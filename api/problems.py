@@ -43,6 +43,10 @@ class Problem(BaseModel):
     errors: list[FieldFault] = Field(
         default=[], description="The faulty parts of the input, where it was that."
     )
+    request_id: str = Field(
+        default="", description="Of this request, also in `X-Request-Id` and in the server's log.",
+        examples=["4f1c0de2a97b3358"],
+    )  # fmt: skip
 
 
 class ApiProblem(Exception):
@@ -79,6 +83,7 @@ def problem_response(problem: ApiProblem) -> Response:
         code=problem.code,
         detail=problem.detail,
         errors=problem.errors,
+        request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
     )
     return JSONResponse(
         body.model_dump(), status_code=problem.status, media_type=MEDIA_TYPE,
@@ -87,12 +92,11 @@ def problem_response(problem: ApiProblem) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of the application a problem."""
+    """Make every error of the application a problem; what nothing here knows, ``api.request_log`` answers."""
     app.add_exception_handler(ApiProblem, _on_problem)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(StoreUnavailable, _on_unavailable)
-    app.add_exception_handler(Exception, _on_anything)
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -153,10 +157,3 @@ async def _on_unavailable(_request: Request, error: Exception) -> Response:
             headers={"Retry-After": "5"},
         )
     )  # fmt: skip
-
-
-async def _on_anything(request: Request, error: Exception) -> Response:
-    log.error("a request failed", method=request.method, path=request.url.path, exc_info=error)
-    return problem_response(
-        ApiProblem(500, "internal", "the server failed at this request; the cause is in its log")
-    )

@@ -17,7 +17,7 @@ from tests.api import seeding
 from tests.api.conftest import Person
 
 PUBLIC = {name for name, access in OPERATIONS.items() if access.public}
-SHAPE = {"type", "title", "status", "code", "detail", "errors"}
+SHAPE = {"type", "title", "status", "code", "detail", "errors", "request_id"}
 
 
 def assert_problem(answer, status: int, code: str) -> None:
@@ -27,7 +27,7 @@ def assert_problem(answer, status: int, code: str) -> None:
     body = answer.json()
     assert set(body) == SHAPE
     assert (body["status"], body["code"], body["type"]) == (status, code, f"urn:quietwater:problem:{code}")
-    assert body["detail"]
+    assert body["detail"] and body["request_id"] == answer.headers["x-request-id"]
 
 
 def test_every_kind_of_error_has_the_same_shape(person: Callable[..., Person]) -> None:

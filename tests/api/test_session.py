@@ -63,7 +63,9 @@ def test_a_wrong_password_and_an_unknown_name_get_the_same_answer(person: Callab
         for name in ("bureau", "nobody-at-all")
     ]
     assert [one.status_code for one in answers] == [401, 401]
-    assert answers[0].json() == answers[1].json()
+    assert [one.json() | {"request_id": ""} for one in answers[:1]] == [
+        answers[1].json() | {"request_id": ""}
+    ]
     assert answers[0].json()["code"] == "wrong_password"
     assert "set-cookie" not in answers[0].headers
 
