@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from store.registry.database import RegistryUnavailable
 from store.series.interface import StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -97,6 +98,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(StoreUnavailable, _on_unavailable)
+    app.add_exception_handler(RegistryUnavailable, _on_registry_unavailable)
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -154,6 +156,16 @@ async def _on_unavailable(_request: Request, error: Exception) -> Response:
     return problem_response(
         ApiProblem(
             503, "store_unavailable", "the store of readings cannot answer now; try again in a moment",
+            headers={"Retry-After": "5"},
+        )
+    )  # fmt: skip
+
+
+async def _on_registry_unavailable(_request: Request, error: Exception) -> Response:
+    log.warning("the registry cannot answer", cause=str(error))
+    return problem_response(
+        ApiProblem(
+            503, "registry_unavailable", "the registry cannot answer now; try again in a moment",
             headers={"Retry-After": "5"},
         )
     )  # fmt: skip

@@ -19,6 +19,7 @@ from app.admin_store import init_store
 from app.server_registry import changing, operator, reading
 from app.settings import DEFAULT_DATA
 from store.registry import passwords
+from store.registry.option import registry_option
 
 _LABELS: Final = ("--zh", "--en")
 _ROLES: Final = ("admin", "bureau", "water_office", "manager", "committee", "viewer")
@@ -30,6 +31,7 @@ _ZONES: Final = ("0", "1", "2", "3", "4a", "4b")
     "--data", type=click.Path(file_okay=False, path_type=Path), default=DEFAULT_DATA, show_default=True,
     envvar="QUIETWATER_DATA", help="Folder of everything that is kept.",
 )  # fmt: skip
+@registry_option
 @click.pass_context
 def admin(ctx: click.Context, data: Path) -> None:
     """Users, sites, devices, meters, contacts and the quarantine. Works while the server runs.

@@ -19,13 +19,17 @@ def init(data: Path) -> None:
     Example:
       sudo -u quietwater quietwater admin --data /var/lib/quietwater init
     """
-    from store.registry.database import Registry
+    from store.registry.database import RegistryUnavailable
+    from store.registry.option import chosen_registry
     from store.registry.users import ensure_admin
 
     try:
-        registry = Registry.in_folder(data)
+        data.mkdir(parents=True, exist_ok=True)
+        registry = chosen_registry(data).open()
     except OSError as error:
         raise click.ClickException(f"{error.filename or data}: {error.strerror}") from error
+    except RegistryUnavailable as error:
+        raise click.ClickException(str(error)) from error
     try:
         with registry.session() as session:
             password = ensure_admin(session, datetime.now(UTC))

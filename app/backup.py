@@ -8,6 +8,7 @@ import click
 
 from app.settings import DEFAULT_DATA, ServerSettings
 from app.store_option import store_option
+from store.registry.option import chosen_registry, registry_option
 from store.series.address import StoreAddress
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -17,6 +18,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.argument("target", type=_FOLDER)
 @click.option("--data", type=_FOLDER, default=DEFAULT_DATA, show_default=True, envvar="QUIETWATER_DATA",
               help="Folder of everything that is kept.")  # fmt: skip
+@registry_option
 @store_option
 def backup(target: Path, data: Path, store: StoreAddress | None) -> None:
     """Copy everything into the new folder TARGET: series, registry, secrets and files. Works while the server runs.
@@ -32,7 +34,7 @@ def backup(target: Path, data: Path, store: StoreAddress | None) -> None:
     from app.backup_files import BackupFailed, make_backup
     from app.whole_file import ended_cleanly
 
-    settings = ServerSettings(data=data, store=store)
+    settings = ServerSettings(data=data, store=store, registry_address=chosen_registry(data))
     try:
         with ended_cleanly(), click.progressbar(length=1000, label="copying the series") as bar:
             made = make_backup(
@@ -49,6 +51,7 @@ def backup(target: Path, data: Path, store: StoreAddress | None) -> None:
 @click.argument("source", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--data", type=_FOLDER, default=DEFAULT_DATA, show_default=True, envvar="QUIETWATER_DATA",
               help="Folder to restore into; new or empty.")  # fmt: skip
+@registry_option
 @store_option
 @click.option(
     "--force",
@@ -69,7 +72,7 @@ def restore(source: Path, data: Path, store: StoreAddress | None, force: bool) -
     from app.backup_files import BackupFailed, restore_backup
     from app.whole_file import ended_cleanly
 
-    settings = ServerSettings(data=data, store=store)
+    settings = ServerSettings(data=data, store=store, registry_address=chosen_registry(data))
     try:
         with ended_cleanly(), click.progressbar(length=1000, label="restoring") as bar:
             aside = restore_backup(

@@ -20,6 +20,7 @@ from app.lock import FolderInUse, PartLocks
 from app.settings import ServerSettings
 from app.store_socket import CopyRequest, NotServed, ServerSaid, ask
 from app.whole_file import sync_folder
+from store.registry.address import SqliteAddress
 from store.series.address import DuckDbAddress, StoreAddress
 from store.series.interface import StoreUnavailable
 
@@ -74,7 +75,11 @@ class Manifest(msgspec.Struct, frozen=True):
 
 def make_backup(settings: ServerSettings, target: Path, progress: Progress) -> Manifest:
     """Copy everything that ``settings`` names into the new folder ``target``. Raises :class:`BackupFailed`."""
-    if not (settings.data / "registry.sqlite").exists():
+    if not isinstance(settings.registry, SqliteAddress):
+        raise BackupFailed(
+            f"the registry is on {settings.registry}, of which this command makes no copy; use pg_dump"
+        )
+    if not settings.registry.path.exists():
         raise BackupFailed(
             f"there is no registry in {settings.data.absolute()}; name the server's folder with --data"
         )

@@ -18,6 +18,7 @@ from app.retention_option import retention_options
 from app.settings import DEFAULT_DATA, DEFAULT_MQTT_PORT, DEFAULT_PORT, ServerSettings
 from app.store_option import store_option
 from contract.messages import SLUG_PATTERN
+from store.registry.option import chosen_registry, registry_option
 from store.series.address import StoreAddress
 from store.series.retention import Retention
 
@@ -130,6 +131,7 @@ def _web_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @map_options
 @_mqtt_port_option
 @_broker_option
+@registry_option
 @store_option
 @retention_options
 @click.option(
@@ -178,6 +180,7 @@ def up(
         device_broker_url=device_broker_url,
         officials_need_factor=officials_need_factor,
         proxy=proxy,
+        registry_address=chosen_registry(data),
     )
     settings = with_free_ports(
         settings, port_given=_given(ctx, "port"), mqtt_port_given=_given(ctx, "mqtt_port")
@@ -187,6 +190,7 @@ def up(
 
 @main.command()
 @_data_option
+@registry_option
 @_mqtt_port_option
 def broker(data: Path, mqtt_port: int) -> None:
     """Run the embedded MQTT broker alone.
@@ -197,13 +201,17 @@ def broker(data: Path, mqtt_port: int) -> None:
     """
     from app.up import run_system
 
-    run_system(ServerSettings(data=data, mqtt_port=mqtt_port), parts=("broker",))
+    run_system(
+        ServerSettings(data=data, mqtt_port=mqtt_port, registry_address=chosen_registry(data)),
+        parts=("broker",),
+    )
 
 
 @main.command()
 @_data_option
 @_mqtt_port_option
 @_broker_option
+@registry_option
 @store_option
 @retention_options
 @metrics_options
@@ -246,12 +254,14 @@ def ingest(
         retention=retention,
         metrics_port=metrics_port,
         metrics_host=metrics_host,
+        registry_address=chosen_registry(data),
     )
     run_system(settings, parts=("ingest",))
 
 
 @main.command()
 @_data_option
+@registry_option
 @store_option
 @retention_options
 @metrics_options
@@ -271,7 +281,7 @@ def analysis(
 
     settings = ServerSettings(
         data=data, store=store, base_url=base_url, retention=retention,
-        metrics_port=metrics_port, metrics_host=metrics_host,
+        metrics_port=metrics_port, metrics_host=metrics_host, registry_address=chosen_registry(data),
     )  # fmt: skip
     run_system(settings, parts=("analysis",))
 
@@ -282,6 +292,7 @@ def analysis(
 @map_options
 @_mqtt_port_option
 @_broker_option
+@registry_option
 @store_option
 @retention_options
 @click.option("--analysis/--no-analysis", "with_analysis", default=True, show_default=True,
@@ -314,6 +325,7 @@ def serve(
         device_broker_url=device_broker_url,
         officials_need_factor=officials_need_factor,
         proxy=proxy,
+        registry_address=chosen_registry(data),
     )
     run_system(settings, parts=("analysis", "serve") if with_analysis else ("serve",))
 

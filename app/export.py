@@ -13,8 +13,10 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from app.server_registry import open_registry
 from app.settings import DEFAULT_DATA, ServerSettings
 from app.store_option import store_option
+from store.registry.option import registry_option
 from store.series.address import DuckDbAddress, StoreAddress
 
 _KINDS: Final = ("seconds", "minutes", "hours", "water", "water-hours", "events")
@@ -35,6 +37,7 @@ class _Known:
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), default=DEFAULT_DATA, show_default=True,
               envvar="QUIETWATER_DATA", help="Folder of everything that is kept.")  # fmt: skip
+@registry_option
 @store_option
 @click.option(
     "--start", "start_text", metavar="TIME", help="From this time on.  [default: a day before the end]"
@@ -96,24 +99,21 @@ def export(
 def _registered(data: Path) -> _Known:
     from sqlalchemy import select
 
-    from store.registry.database import Registry, RegistryUnavailable
+    from store.registry.database import RegistryUnavailable
     from store.registry.models import Device, Meter, Site
 
-    if not (data / "registry.sqlite").exists():
-        raise click.ClickException(
-            f"there is no registry in {data.absolute()}; name the server's folder with --data or QUIETWATER_DATA"
-        )
+    registry = open_registry(data)
     try:
-        registry = Registry.in_folder(data)
         with registry.reader() as session:
             known = _Known(
                 {row.name: row.timezone for row in session.scalars(select(Site).order_by(Site.name))},
                 [(row.site, row.name) for row in session.scalars(select(Device).order_by(Device.site, Device.name))],
                 [(row.site, row.name) for row in session.scalars(select(Meter).order_by(Meter.site, Meter.name))],
             )  # fmt: skip
-        registry.close()
     except RegistryUnavailable as error:
         raise click.ClickException(str(error)) from error
+    finally:
+        registry.close()
     return known
 
 

@@ -9,8 +9,10 @@ from typing import Any, Final
 
 import click
 
+from app.server_registry import open_registry
 from app.settings import DEFAULT_DATA
 from app.store_option import store_option
+from store.registry.option import registry_option
 from store.series.address import StoreAddress
 
 TOKEN_VARIABLE: Final = "QUIETWATER_TOKEN"  # noqa: S105  the name of a variable
@@ -55,6 +57,7 @@ def _common() -> tuple[Callable[..., Any], ...]:
                      help="Have a running server make it, such as http://127.0.0.1:8080."),
         click.option("--data", type=click.Path(file_okay=False, path_type=Path), default=DEFAULT_DATA,
                      show_default=True, envvar="QUIETWATER_DATA", help="Folder of everything that is kept."),
+        registry_option,
         store_option,
     )  # fmt: skip
 
@@ -158,28 +161,25 @@ def _local(order: Any, data: Path, store: StoreAddress | None) -> tuple[bytes, s
     from api.reports.child import render
     from api.reports.pdf import PdfImpossible
     from contract.clock import SystemClock
-    from store.registry.database import Registry
+    from store.registry.database import RegistryUnavailable
     from store.series.address import DuckDbAddress, open_store
     from store.series.interface import StoreUnavailable
 
-    if not (data / "registry.sqlite").exists():
-        raise click.ClickException(
-            f"there is no registry in {data.absolute()}; name the server's folder with --data or QUIETWATER_DATA"
-        )
+    registry = open_registry(data)
     try:
         series = open_store(store or DuckDbAddress(data / "series.duckdb"))
     except StoreUnavailable as error:
+        registry.close()
         raise click.ClickException(
             f"{error}; where a server runs on this folder, have it make the report: --server http://127.0.0.1:8080"
         ) from error
-    registry = Registry.in_folder(data)
     try:
         click.echo("gathering ...", err=True)
         clock = SystemClock()
         tree = Builder(series, registry, clock, clock)(order, _told)
         click.echo("rendering ...", err=True)
         return render(tree, order.format), f"{tree.file_name}.{order.format}"
-    except (LookupError, PdfImpossible, StoreUnavailable) as error:
+    except (LookupError, PdfImpossible, StoreUnavailable, RegistryUnavailable) as error:
         raise click.ClickException(str(error.args[0] if error.args else error)) from error
     finally:
         series.close()

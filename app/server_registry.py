@@ -1,4 +1,4 @@
-"""The registry of a server's folder, for commands that work beside the server."""
+"""The registry of a server, for commands that work beside the server."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def operator() -> str:
 @contextmanager
 def changing(data: Path, action: str, target: str, **detail: Any) -> Iterator[Session]:
     """Yield a session that commits together with its line in the audit log; name what is wrong in one line."""
+    from store.registry.database import RegistryUnavailable
     from store.registry.models import AuditEntry
 
     registry = open_registry(data)
@@ -34,7 +35,7 @@ def changing(data: Path, action: str, target: str, **detail: Any) -> Iterator[Se
             session.add(
                 AuditEntry(at=datetime.now(UTC), who=operator(), action=action, target=target, detail=detail)
             )
-    except (ValueError, LookupError) as error:
+    except (ValueError, LookupError, RegistryUnavailable) as error:
         raise click.ClickException(str(error)) from error
     finally:
         registry.close()
@@ -43,21 +44,28 @@ def changing(data: Path, action: str, target: str, **detail: Any) -> Iterator[Se
 @contextmanager
 def reading(data: Path) -> Iterator[Session]:
     """Yield a session that only reads."""
+    from store.registry.database import RegistryUnavailable
+
     registry = open_registry(data)
     try:
         with registry.reader() as session:
             yield session
+    except RegistryUnavailable as error:
+        raise click.ClickException(str(error)) from error
     finally:
         registry.close()
 
 
 def open_registry(data: Path) -> Registry:
-    """Return the registry of a server's folder. Raises ``ClickException`` where there is none yet."""
-    from store.registry.database import Registry
+    """Return the registry that ``--registry`` names, else that of a server's folder.
 
-    if not (data / "registry.sqlite").exists():
-        raise click.ClickException(
-            f"there is no registry in {data.absolute()}; name the server's folder with --data or QUIETWATER_DATA, "
-            "or start `quietwater up` once"
-        )
-    return Registry.in_folder(data)
+    Raises ``ClickException`` where there is none yet, or where it does not answer.
+    """
+    from store.registry.address import NoRegistry, open_existing
+    from store.registry.database import RegistryUnavailable
+    from store.registry.option import chosen_registry
+
+    try:
+        return open_existing(chosen_registry(data))
+    except (NoRegistry, RegistryUnavailable) as error:
+        raise click.ClickException(str(error.args[0])) from error

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from api.map_tiles import TileLayer
 from contract.tls import TlsFiles
+from store.registry.address import RegistryAddress, in_folder
 from store.series.address import DuckDbAddress, StoreAddress
 from store.series.retention import Retention
 
@@ -55,11 +56,18 @@ class ServerSettings:
     metrics_port: int | None = None
     """Port of a process without API for metrics and health; ``None`` for none, 0 for any."""
     metrics_host: str = "127.0.0.1"
+    registry_address: RegistryAddress | None = None
+    """Where the registry is; ``None`` for the file in the data folder."""
 
     @property
     def broker_folder(self) -> Path:
         """Folder of the embedded broker."""
         return self.data / "broker"
+
+    @property
+    def registry(self) -> RegistryAddress:
+        """Where the registry is."""
+        return self.registry_address or in_folder(self.data)
 
     @property
     def series(self) -> StoreAddress:

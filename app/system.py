@@ -44,7 +44,6 @@ from app.uplinks import uplinks
 from app.web import WebServer
 from contract.clock import Clock
 from ingest.service import Ingest
-from store.registry.database import Registry
 from store.registry.models import Site
 from store.registry.users import ensure_admin
 from store.series.address import open_store
@@ -84,11 +83,11 @@ class System:
         """Set when this start made the admin; it is kept nowhere."""
 
     def open(self) -> None:
-        """Open the stores. Raises what a person can mend: ``FolderInUse``, ``OSError``, ``StoreUnavailable``."""
+        """Open the stores. Raises what a person can mend: ``FolderInUse``, ``OSError``, store or registry away."""
         try:
             locks = PartLocks(self.settings.data, self._lock_names())
             self._undo.append(("locks", locks.release))
-            self.registry = Registry.in_folder(self.settings.data)
+            self.registry = self.settings.registry.open()
             self._undo.append(("registry", self.registry.close))
             if self._parts != ("broker",):
                 self._series = open_store(self.settings.series)

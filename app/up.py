@@ -21,11 +21,21 @@ from app.settings import ServerSettings
 from app.system import ALL_PARTS, Part, System
 from app.web import WebFailed
 from contract.clock import Clock, SystemClock, catch_up
+from store.registry.address import in_folder
+from store.registry.database import RegistryUnavailable
 from store.series.interface import SeriesStore, StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
-_CANNOT_START: Final = (FolderInUse, StoreUnavailable, BrokerFailed, WebFailed, BadUplinks, OSError)
+_CANNOT_START: Final = (
+    FolderInUse,
+    StoreUnavailable,
+    RegistryUnavailable,
+    BrokerFailed,
+    WebFailed,
+    BadUplinks,
+    OSError,
+)
 _FAST_BEHIND: Final = timedelta(hours=24)
 """A demo that runs faster than the wall begins a day ago, so that it has something to catch up."""
 
@@ -112,6 +122,8 @@ def _banner(system: System, parts: tuple[Part, ...], clock: Clock, demo: DemoOpt
     lines.append(f"  data 数据        {system.settings.data.absolute()}")
     if parts != ("broker",):
         lines.append(f"  series 数据库    {system.settings.series}")
+    if system.settings.registry != in_folder(system.settings.data):
+        lines.append(f"  registry 登记库  {system.settings.registry}")
     if demo is not None and clock.speed > 1:
         lines.append(
             f"  demo clock       {clock.now():%Y-%m-%d %H:%M} UTC, {demo.speed:g} times as fast until it is now"

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from store.registry.option import chosen_registry, registry_option
+
 
 @click.command("replay")
 @click.option(
@@ -15,6 +17,7 @@ import click
 )  # fmt: skip
 @click.option("--wait", "wait_s", type=click.FloatRange(0, 3600), default=60.0, show_default=True,
               help="Wait so many seconds for the running ingest to do it.")  # fmt: skip
+@registry_option
 def replay(data: Path, wait_s: float) -> None:
     """Store what the quarantine holds of devices and meters that are registered by now.
 
@@ -25,12 +28,14 @@ def replay(data: Path, wait_s: float) -> None:
       quietwater replay
       quietwater replay --data /var/lib/quietwater --wait 600
     """
-    from store.registry.database import Registry, RegistryUnavailable
+    from store.registry.address import NoRegistry, open_existing
+    from store.registry.database import RegistryUnavailable
     from store.registry.replay import ask, result_of
 
-    if not (data / "registry.sqlite").exists():
-        raise click.ClickException(f"there is no registry in {data}; give the data folder with --data")
-    registry = Registry.in_folder(data)
+    try:
+        registry = open_existing(chosen_registry(data))
+    except (NoRegistry, RegistryUnavailable) as error:
+        raise click.ClickException(str(error.args[0])) from error
     try:
         with registry.session() as session:
             number = ask(session)

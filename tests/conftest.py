@@ -6,10 +6,14 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
 import structlog
+
+from tests.postgres import PostgresServer, postgresql, programs
+from tests.registries import BACKEND_VARIABLE, OnServer
 
 
 def pytest_configure() -> None:
@@ -30,7 +34,8 @@ def program() -> Callable[[str], str]:
     """
 
     def find(name: str) -> str:
-        path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+        beside = programs() or Path("/usr/sbin")
+        path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:{beside}")
         if path is None:
             told = f"{name} is not installed; on Debian: apt-get install {_PACKAGES.get(name, name)}"
             if os.environ.get("QUIETWATER_NOTHING_MISSING"):
@@ -46,6 +51,7 @@ _PACKAGES = {
     "promtool": "prometheus",
     "victoria-metrics-prod": "victoria-metrics",
     "ssh-keygen": "openssh-client",
+    "postgres": "postgresql",
 }
 
 
@@ -54,6 +60,24 @@ def _logging_of_its_own() -> Iterator[None]:
     """Undo what a command that ran inside the test did to logging."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(program: Callable[[str], str]) -> Iterator[PostgresServer]:
+    """A PostgreSQL server of this process's own, fast and without durability; each test makes its databases."""
+    with postgresql(Path(program("postgres")).parent) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def _registry_of_choice(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Put registries on PostgreSQL where ``QUIETWATER_TEST_REGISTRY=postgresql`` says so."""
+    if os.environ.get(BACKEND_VARIABLE) != "postgresql":
+        yield
+        return
+    with OnServer(request.getfixturevalue("postgres_server")) as places:
+        places.take_over(monkeypatch)
+        yield
 
 
 @pytest.fixture

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import InterfaceError, OperationalError
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Connection, Engine
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from store.registry import dossier_models as _dossier_models  # noqa: F401 - its tables belong to the schema
 from store.registry import handling as _handling  # noqa: F401 - as above
+from store.registry.engines import file_engine, for_reading, server_engine
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-_READ_ONLY = "quietwater_read_only"
-_FILE_POOL = 40
-_SERVER_POOL = 10
+_MIGRATION_PATIENCE_S: Final = 300.0
+"""How long a process waits for another one that brings the schema up to date."""
+_STANDBY: Final = "25006"
+"""What a server that only follows another one says to who wants to write."""
+_UNAVAILABLE: Final = ("08", "25P03", "28", "3D000", "40", "42501", "53", "55P03", "57", "58", "XX")
+"""SQLSTATE, or their beginnings, that speak of the server and not of what it was asked."""
 
 
 class RegistryUnavailable(Exception):
@@ -29,42 +34,75 @@ class RegistryUnavailable(Exception):
 
 
 class Registry:
-    """The registry's database: SQLite (WAL) by default, PostgreSQL where several processes write.
+    """The registry's database: SQLite (WAL) by default, PostgreSQL where several machines write.
 
     Opening it brings the schema to the newest version (Alembic). Methods block; sessions may be used from any
     thread, one thread each.
     """
 
-    def __init__(self, url: str) -> None:
-        """Open ``url``, a SQLAlchemy address such as ``sqlite:////var/lib/quietwater/registry.sqlite``."""
-        self.url = url
+    def __init__(self, url: str | URL) -> None:
+        """Open ``url``, an SQLAlchemy address such as ``sqlite:////var/lib/quietwater/registry.sqlite``.
+
+        Raises :class:`RegistryUnavailable`.
+        """
         self._engine = _engine(url)
-        with self._engine.begin() as connection:
-            migrate(connection)
+        try:
+            with _told_apart(_STANDBY):
+                self._bring_up_to_date(url)
+        except BaseException:
+            self._engine.dispose()
+            raise
         self._sessions = sessionmaker(self._engine, expire_on_commit=False)
-        reading = self._engine.execution_options(**{_READ_ONLY: True})
-        self._readers = sessionmaker(reading, expire_on_commit=False)
+        self._readers = sessionmaker(for_reading(self._engine), expire_on_commit=False)
 
     @classmethod
     def in_folder(cls, folder: Path) -> Registry:
         """Open (or make) the SQLite registry in a data folder."""
-        folder.mkdir(parents=True, exist_ok=True)
-        return cls(f"sqlite:///{folder / 'registry.sqlite'}")
+        return cls.in_file(folder / "registry.sqlite")
+
+    @classmethod
+    def in_file(cls, path: Path) -> Registry:
+        """Open (or make) an SQLite registry."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return cls(URL.create("sqlite", database=str(path)))
+
+    @classmethod
+    def on_server(
+        cls, *, host: str, database: str, port: int | None = None, username: str | None = None,
+        password: str | None = None, options: Mapping[str, str] | None = None,
+    ) -> Registry:  # fmt: skip
+        """Open a database of a PostgreSQL server; ``host`` may be the folder of its socket, ``options`` are libpq's.
+
+        What is not given libpq takes from where it always does (PGUSER, PGPASSWORD, ~/.pgpass).
+        """
+        query = {"host": host, **(options or {})}
+        return cls(
+            URL.create(
+                "postgresql+psycopg", username, password, database=database,
+                query={**query, **({"port": str(port)} if port else {})},
+            )
+        )  # fmt: skip
+
+    @property
+    def dialect(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+        return self._engine.dialect.name
 
     @contextmanager
     def session(self) -> Iterator[Session]:
         """Yield a session that may write; commit at its end, roll back on an exception.
 
-        Raises :class:`RegistryUnavailable`.
+        Sessions that may write follow one another, on either database and across processes: what one reads nobody
+        else changes before it commits. Raises :class:`RegistryUnavailable`.
         """
-        with _told_apart(), self._sessions.begin() as session:
+        with _told_apart(_STANDBY), self._sessions.begin() as session:
             yield session
 
     @contextmanager
     def reader(self) -> Iterator[Session]:
-        """Yield a session for reading; it never waits for a writer, and what it changes is rolled back.
+        """Yield a session for reading: one state of the registry, of which nothing can be changed.
 
-        Raises :class:`RegistryUnavailable`.
+        It never waits for a writer. Raises :class:`RegistryUnavailable`.
         """
         with _told_apart(), self._readers() as session:
             yield session
@@ -73,45 +111,54 @@ class Registry:
         """Close all connections."""
         self._engine.dispose()
 
+    def _bring_up_to_date(self, url: str | URL) -> None:
+        with for_reading(self._engine).connect() as connection:
+            if MigrationContext.configure(connection).get_current_revision() == newest_revision():
+                return
+        # The writers' turn keeps two processes that start at once apart: the second finds nothing left to do.
+        patient = _engine(url, patience_s=_MIGRATION_PATIENCE_S)
+        try:
+            with patient.begin() as connection:
+                migrate(connection)
+        finally:
+            patient.dispose()
+
 
 @contextmanager
-def _told_apart() -> Iterator[None]:
+def _told_apart(*more: str) -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeout) as error:
-        cause = getattr(error, "orig", None) or error
-        raise RegistryUnavailable(f"the registry does not answer: {cause}") from error
+        raise _unavailable(error) from error
+    except DBAPIError as error:
+        if not (getattr(error.orig, "sqlstate", None) or "").startswith((*_UNAVAILABLE, *more)):
+            raise
+        raise _unavailable(error) from error
+
+
+def _unavailable(error: Exception) -> RegistryUnavailable:
+    cause = " ".join(str(getattr(error, "orig", None) or error).split())
+    return RegistryUnavailable(f"the registry does not answer: {cause}")
 
 
 def migrate(connection: Connection) -> None:
     """Bring the schema on an open connection to the newest version."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
+    config = _alembic()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 
 
-def _engine(url: str) -> Engine:
-    sqlite = url.startswith("sqlite")
-    # A file takes as many connections as there are requests at once: one past the pool would be made, with its
-    # pragmas, and closed again for each request.
-    engine = create_engine(url, pool_pre_ping=not sqlite, pool_size=_FILE_POOL if sqlite else _SERVER_POOL)
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _sqlite_pragmas)
-        event.listen(engine, "begin", _sqlite_begin)
-    return engine
+def newest_revision() -> str:
+    """Return the schema's revision that this version makes."""
+    return ScriptDirectory.from_config(_alembic()).get_current_head() or ""
 
 
-def _sqlite_pragmas(dbapi: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
-    # The driver's own transaction control is off (isolation_level None), so that BEGIN IMMEDIATE below rules:
-    # a deferred transaction that turns to writing fails with "database is locked" however long it may wait.
-    dbapi.isolation_level = None  # type: ignore[attr-defined]
-    cursor = dbapi.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return config
 
 
-def _sqlite_begin(connection: Connection) -> None:
-    reading = connection.get_execution_options().get(_READ_ONLY, False)
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+def _engine(url: str | URL, **settings: Any) -> Engine:
+    make = file_engine if str(url).startswith("sqlite") else server_engine
+    return make(url, **settings)

@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError, StatementError
 
-from store.registry.database import Registry, migrate
+from store.registry.database import Registry
 from store.registry.models import Alert, Base, Rule, Site
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -18,10 +18,11 @@ def _site(name: str = "quiet-garden") -> Site:
 
 
 def test_migrations_make_exactly_the_models(tmp_path: Path) -> None:
-    engine = create_engine(f"sqlite:///{tmp_path / 'r.sqlite'}")
-    with engine.begin() as connection:
-        migrate(connection)
-        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+    registry = Registry.in_folder(tmp_path)
+    with registry.session() as session:
+        context = MigrationContext.configure(session.connection())
+        assert compare_metadata(context, Base.metadata) == []
+    registry.close()
 
 
 def test_opening_twice_keeps_what_is_there(tmp_path: Path) -> None:

@@ -72,7 +72,9 @@ def test_what_a_refused_code_leaves_alone(registry) -> None:
         assert redeem(session, code, NOW, device="s1/d1").device.name == "d1"
 
 
-def test_a_code_is_not_kept(registry, tmp_path) -> None:
+def test_a_code_is_not_kept(registry, tmp_path, backend) -> None:
+    if backend != "sqlite":
+        pytest.skip("reads the file")
     with registry.session() as session:
         code = make(session)
     registry.close()

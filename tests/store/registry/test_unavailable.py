@@ -10,7 +10,9 @@ from store.registry.replay import ReplayResult, ask, finish, pending, result_of
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def test_a_locked_registry_is_told_as_such_and_nothing_is_committed(tmp_path):
+def test_a_locked_file_is_told_as_such_and_nothing_is_committed(tmp_path, backend):
+    if backend != "sqlite":
+        pytest.skip("the lock of a file; that of a server is in test_postgresql.py")
     registry = Registry.in_folder(tmp_path)
     pooled = registry._engine.raw_connection()
     pooled.cursor().execute("PRAGMA busy_timeout = 50")

@@ -54,6 +54,7 @@ export default {
   "error.csrf": "This page is out of date. Reload it and try again.",
   "error.cross_site": "The request came from another site and was refused.",
   "error.store_unavailable": "The database cannot answer now. Try again in a moment.",
+  "error.registry_unavailable": "The registry cannot answer now. Try again in a moment.",
   "error.internal": "The server failed; the cause is in its log.",
   "error.status": "the server answered {status}",
   "error.other": "Something went wrong: {detail}",

@@ -54,6 +54,7 @@ export default {
   "error.csrf": "页面已过期，请刷新后重试。",
   "error.cross_site": "请求来自其他网站，已被拒绝。",
   "error.store_unavailable": "数据库暂时不可用，请稍后重试。",
+  "error.registry_unavailable": "登记库暂时不可用，请稍后重试。",
   "error.internal": "服务器出错，已记入日志。",
   "error.status": "服务器答复 {status}",
   "error.other": "出错了：{detail}",

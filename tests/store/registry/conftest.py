@@ -1,0 +1,20 @@
+"""Every test of the registry runs on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.registries import OnServer
+
+
+@pytest.fixture(autouse=True, params=["sqlite", "postgresql"])
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """What ``Registry.in_folder`` opens in this test."""
+    if request.param == "sqlite":
+        yield "sqlite"
+        return
+    with OnServer(request.getfixturevalue("postgres_server")) as places:
+        places.take_over(monkeypatch)
+        yield "postgresql"
