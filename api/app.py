@@ -36,6 +36,7 @@ from api.routes import (
     enrolment,
     exclusions,
     exports,
+    fleet,
     handling,
     health,
     judging,
@@ -72,8 +73,8 @@ _PREFIX: Final = "/api/v1"
 _VERSIONED: Final = (
     judging, noise_day, exclusions, checks, water_account, presets,
     dossiers, dossier_registers, dossier_files, dossier_surveys,
-    session, second_factor, contacts, tokens, sites, city, provisioning, enrolment, noise, patterns, water, exports,
-    alerts, handling, rules, live, records, reports, users, sensorthings,
+    session, second_factor, contacts, tokens, sites, city, provisioning, enrolment, fleet,
+    noise, patterns, water, exports, alerts, handling, rules, live, records, reports, users, sensorthings,
 )  # fmt: skip
 _DESCRIPTION: Final = f"""
 How quiet residential quarters are and how carefully they use water.

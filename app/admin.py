@@ -12,6 +12,7 @@ from typing import Any, Final
 import click
 
 from app.admin_certificates import certificate
+from app.admin_fleet import config, rollout
 from app.admin_init import init
 from app.admin_mosquitto import mosquitto
 from app.admin_nats import nats
@@ -49,6 +50,8 @@ def admin(ctx: click.Context, data: Path) -> None:
 admin.add_command(init)
 admin.add_command(init_store)
 admin.add_command(certificate)
+admin.add_command(config)
+admin.add_command(rollout)
 admin.add_command(mosquitto)
 admin.add_command(nats)
 

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from analysis.rules.catalog import ensure_default_rules
 from analysis.service import Analysis
 from api.app import create_app
+from api.config_keeper import ConfigKeeper
 from api.context import ApiConfig, ApiContext
 from api.live_alerts import AlertFollower
 from api.live_feed import LiveFeed
@@ -215,12 +216,19 @@ class System:
         ways_out = uplinks(self.settings.data, self.series, self.registry, clock)
         self._prepare_registry(clock)
         hub = LiveHub()
-        parts: list[tuple[str, Analysis | AlertFollower | LiveMqtt]] = [self._alerts(clock, hub)]
+        parts: list[tuple[str, Analysis | AlertFollower | LiveMqtt | ConfigKeeper]] = [
+            self._alerts(clock, hub)
+        ]
         feed = LiveMqtt(
             self.broker_url, LiveFeed(hub, self.registry, clock),
             username=SERVER_USER, password=broker_password(self.settings), tls_files=broker_tls(),
         )  # fmt: skip
         parts.append(("live feed", feed))
+        keeper = ConfigKeeper(
+            self.broker_url, self.series, self.registry, clock,
+            username=SERVER_USER, password=broker_password(self.settings), tls_files=broker_tls(),
+        )  # fmt: skip
+        parts.append(("configurations", keeper))
         self._ready["live feed"] = lambda: feed.connected
         context = ApiContext(
             series=self.series, registry=self.registry, clock=clock, live=hub,
