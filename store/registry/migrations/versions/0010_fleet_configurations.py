@@ -44,7 +44,7 @@ def upgrade() -> None:
         sa.Column("wave_began_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("healthy_s", sa.Integer(), nullable=False),
         sa.Column("patience_s", sa.Integer(), nullable=False),
-        sa.Column("most_failed", sa.Float(), nullable=False),
+        sa.Column("most_failed", sa.Double(), nullable=False),
         sa.Column("made_by", sa.String(length=64), nullable=False),
         sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
