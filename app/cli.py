@@ -50,6 +50,15 @@ class LazyGroup(click.Group):
             return getattr(importlib.import_module(module), attribute)
         return super().get_command(ctx, cmd_name)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; where lines are JSON, why it failed is one too."""
+        try:
+            return super().invoke(ctx)
+        except click.ClickException as error:
+            if logs.is_json():
+                raise logs.FailureAsJson(error) from error
+            raise
+
 
 @click.group(
     cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}

@@ -13,15 +13,16 @@ import click
 import structlog
 
 from api.uplinks.config import BadUplinks
+from app import banner
 from app.broker import BrokerFailed, free_port
 from app.demo.agents import agents_process, write_configurations
 from app.demo.quarter import ensure_quarter
 from app.lock import FolderInUse
+from app.logs import announce, is_json
 from app.settings import ServerSettings
 from app.system import ALL_PARTS, Part, System
 from app.web import WebFailed
 from contract.clock import Clock, SystemClock, catch_up
-from store.registry.address import in_folder
 from store.registry.database import RegistryUnavailable
 from store.series.interface import SeriesStore, StoreUnavailable
 
@@ -69,12 +70,19 @@ def run_system(
     except _CANNOT_START as error:
         system.stop()
         raise click.ClickException(str(error)) from error
-    click.echo(_banner(system, parts, clock, demo))
+    told = banner.rows(system, parts, clock, demo.speed if demo else None)
+    announce(banner.for_people(told), "quietwater runs", **{row.key: row.value for row in told})
     stop.wait()
-    click.echo("\nStopping; readings that are not stored yet wait in the devices' outboxes.")
+    announce(
+        "\nStopping; readings that are not stored yet wait in the devices' outboxes.", "quietwater stops"
+    )
     began = time.monotonic()
     system.stop()
-    click.echo(f"Stopped after {time.monotonic() - began:.1f} s. The data are in {settings.data}.")
+    took_s = round(time.monotonic() - began, 1)
+    announce(
+        f"Stopped after {took_s:.1f} s. The data are in {settings.data}.", "quietwater has stopped",
+        after_s=took_s, data=str(settings.data),
+    )  # fmt: skip
 
 
 def with_free_ports(settings: ServerSettings, *, port_given: bool, mqtt_port_given: bool) -> ServerSettings:
@@ -101,32 +109,8 @@ def _start_demo(system: System, clock: Clock, demo: DemoOptions) -> None:
         folder.absolute(), system.registry, system.broker_url,
         speed=demo.speed, history_h=demo.history_h, microphone=demo.microphone,
     )  # fmt: skip
-    agents = agents_process(configurations, clock, folder / "agents.log")
+    agents = agents_process(
+        configurations, clock, folder / "agents.log", log_format="json" if is_json() else "text"
+    )
     agents.start()
     system.on_stop("demo agents", agents.stop)
-
-
-def _banner(system: System, parts: tuple[Part, ...], clock: Clock, demo: DemoOptions | None) -> str:
-    lines = ["", "Quietwater runs.  静水运行中。", ""]
-    if "serve" in parts:
-        lines.append(f"  page 页面        {system.address}")
-        if system.admin_password:
-            lines.append("  user 用户        admin")
-            lines.append(f"  password 密码    {system.admin_password}   (shown once, 仅显示一次)")
-        else:
-            lines.append("  user 用户        admin   (new password: quietwater admin user password admin)")
-    if "broker" in parts:
-        lines.append(f"  MQTT             {system.broker_url}")
-    if system.metrics_address:
-        lines.append(f"  metrics 指标     {system.metrics_address}/metrics")
-    lines.append(f"  data 数据        {system.settings.data.absolute()}")
-    if parts != ("broker",):
-        lines.append(f"  series 数据库    {system.settings.series}")
-    if system.settings.registry != in_folder(system.settings.data):
-        lines.append(f"  registry 登记库  {system.settings.registry}")
-    if demo is not None and clock.speed > 1:
-        lines.append(
-            f"  demo clock       {clock.now():%Y-%m-%d %H:%M} UTC, {demo.speed:g} times as fast until it is now"
-        )
-    lines += ["", "Ctrl-C stops everything; the next start goes on with the same data.", ""]
-    return "\n".join(lines)

@@ -12,6 +12,7 @@ import tomli_w
 
 from app.child import SupervisedChild
 from app.demo.quarter import GATEWAY, SITES, DemoSite, device_names
+from app.logs import LogFormat
 from contract.clock import CatchUpClock, Clock
 from store.registry.database import Registry
 from store.registry.models import Site
@@ -60,9 +61,11 @@ def write_configurations(
     return paths
 
 
-def agents_process(configurations: list[Path], clock: Clock, log_path: Path) -> SupervisedChild:
+def agents_process(
+    configurations: list[Path], clock: Clock, log_path: Path, *, log_format: LogFormat = "text"
+) -> SupervisedChild:
     """Return the (not yet started) process that runs all agents of the demo with the server's clock."""
-    command = [sys.executable, "-m", "app", "edge", "run"]
+    command = [sys.executable, "-m", "app", "--log-format", log_format, "edge", "run"]
     for path in configurations:
         command += ["--config", str(path)]
     if isinstance(clock, CatchUpClock):
