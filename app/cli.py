@@ -32,6 +32,7 @@ _GROUPS: Final = {
     "replay": ("ingest.cli", "replay"),
     "report": ("app.report", "report"),
     "restore": ("app.backup", "restore"),
+    "simulate": ("app.simulate.cli", "simulate"),
 }
 """Sub-commands that live in other modules: name, module, attribute."""
 
