@@ -125,8 +125,8 @@ _GATEWAYS: Final = 4
 @click.pass_context
 def simulate(
     ctx: click.Context, devices: int, meters: int, meter_interval_s: int, sites: int | None, seconds: int | None,
-    seed: int, start: datetime | None, batch: int, spread_s: float, history_h: float, speed: float, connections: int | None,
-    broker_url: str | None, data: Path, register: bool, out: Path,
+    seed: int, start: datetime | None, batch: int, spread_s: float, history_h: float, speed: float,
+    connections: int | None, broker_url: str | None, data: Path, register: bool, out: Path,
 ) -> None:  # fmt: skip
     """Send what a city's fleet would: believable days, disturbances, leaks, outages and wrong clocks, all labelled.
 

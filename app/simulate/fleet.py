@@ -19,6 +19,7 @@ import structlog
 from app.simulate.connections import Gate, connect_fleet
 from app.simulate.device import SimulatedDevice
 from app.simulate.interruptions import BLOCK_S, Outage, outages
+from app.simulate.outstanding import ANSWER_TIMEOUT_S, PATIENCE_MOST_S
 from app.simulate.readings import NoiseReadings, WaterReadings
 from app.simulate.scenario import Scenario, utc
 from app.simulate.statistics import Counts
@@ -69,6 +70,7 @@ class Fleet:
         self._planned_until_s = 0
         self._ends: dict[int, list[SimulatedDevice]] = {}
         self._cared_at = 0.0
+        self._patience_s, self._confirmed_then = ANSWER_TIMEOUT_S, 0
         self.connections = connect_fleet(
             gate, [*self.devices, *self.gateways],
             on_stored=self._on_stored, on_up=self._on_up, on_down=self._on_down,
@@ -246,11 +248,17 @@ class Fleet:
 
     def _care(self) -> None:
         now_s = self._cared_at = time.monotonic()
+        expired = 0
         for device in self._by_name.values():
             if device.outstanding.under_way:
-                self.counts.expired += device.outstanding.expire(now_s)
+                expired += device.outstanding.expire(now_s, self._patience_s)
             if device.outstanding.waiting:
                 self._behind[device] = None
+        self.counts.expired += expired
+        if self.counts.confirmed != self._confirmed_then:
+            self._patience_s, self._confirmed_then = ANSWER_TIMEOUT_S, self.counts.confirmed
+        elif expired:  # a server that answers nothing at all is not sent the same over and over
+            self._patience_s = min(PATIENCE_MOST_S, 2 * self._patience_s)
         for one in self.connections:
             one.keep_alive(now_s)
 

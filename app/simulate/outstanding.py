@@ -13,6 +13,7 @@ from typing import Final
 from contract.seqranges import to_ranges
 
 ANSWER_TIMEOUT_S: Final = 30.0
+PATIENCE_MOST_S: Final = 900.0
 WINDOW: Final = 5_000
 MESSAGE_READINGS: Final = 200
 
@@ -67,11 +68,11 @@ class Outstanding:
             self._drop_waiting(ranges)
         return gone
 
-    def expire(self, now_s: float) -> int:
-        """Have sent again what was sent too long ago; return how many those are."""
+    def expire(self, now_s: float, patience_s: float = ANSWER_TIMEOUT_S) -> int:
+        """Have sent again what was sent more than ``patience_s`` ago; return how many those are."""
         late: list[int] = []
         for seq, (at, _) in self.under_way.items():
-            if now_s - at <= ANSWER_TIMEOUT_S:
+            if now_s - at <= patience_s:
                 break
             late.append(seq)
         for seq in late:
