@@ -16,8 +16,9 @@ import msgspec
 import structlog
 from sqlalchemy.orm import Session
 
-from analysis.leak_units import DistrictUnit, HouseholdUnit, QuarterUnit, Unit
+from analysis.leak_units import MOST_ROWS, DistrictUnit, HouseholdUnit, QuarterUnit, Unit
 from analysis.leaks.alarm import Alarm
+from analysis.shard import EVERY_SITE, Turn
 from store.registry.database import Registry
 from store.registry.models import DetectorState, Meter, Site
 from store.series.interface import SeriesStore, WaterPoint
@@ -42,6 +43,7 @@ class LeakWatch:
         self._units: dict[Key, Unit] = {}
         self._kept_until: dict[Key, datetime] = {}
         self._behind: list[Key] = []
+        self._catching_up: frozenset[Key] = frozenset()
 
     def active(self, site: str, unit: str) -> list[Alarm] | None:
         """Return what a unit's detector holds to be so now; ``None`` where it has not seen anything yet."""
@@ -53,6 +55,10 @@ class LeakWatch:
         known = self._units.get((site, unit))
         return known.done_until if known else None
 
+    def catches_up(self, site: str, unit: str) -> bool:
+        """Whether more of a unit's data is stored than its detector has seen: what it says is not of now."""
+        return (site, unit) in self._catching_up
+
     def advance(
         self,
         sites: Mapping[str, Site],
@@ -60,6 +66,7 @@ class LeakWatch:
         now: datetime,
         *,
         budget_s: float = 1.0,
+        turn: Turn = EVERY_SITE,
     ) -> int:
         """Feed every unit what is new, for about ``budget_s`` of real time; return how many rows were fed.
 
@@ -71,18 +78,30 @@ class LeakWatch:
         order = waiting + [key for key in due if key not in set(waiting)]
         fed = 0
         self._behind = []
+        unfinished: list[Key] = []
         for position, key in enumerate(order):
             if self._monotonic() > deadline:
                 self._behind = order[position:]
                 break
             unit, newest = due[key]
-            fed += unit.feed(self._series, newest)
-        self._keep((key for key in order if self._worth_keeping(key)), now)
+            rows = unit.feed(self._series, newest)
+            if rows >= MOST_ROWS:
+                unfinished.append(key)
+            fed += rows
+        self._catching_up = frozenset([*unfinished, *self._behind])
+        self._keep((key for key in order if self._worth_keeping(key)), now, turn)
         return fed
 
-    def close(self, now: datetime) -> None:
-        """Write every state down."""
-        self._keep(list(self._units), now)
+    def close(self, now: datetime, turn: Turn = EVERY_SITE) -> None:
+        """Write the state of every unit of the turn's sites down."""
+        self._keep([key for key in self._units if turn.sites is None or key[0] in turn.sites], now, turn)
+
+    def keep_only(self, sites: frozenset[str]) -> None:
+        """Forget the units of all other sites, without writing them down."""
+        for key in [key for key in self._units if key[0] not in sites]:
+            del self._units[key]
+            self._kept_until.pop(key, None)
+        self._behind = [key for key in self._behind if key[0] in sites]
 
     def _due_units(
         self, sites: Mapping[str, Site], meters: Mapping[str, Sequence[Meter]]
@@ -150,11 +169,13 @@ class LeakWatch:
         until, kept = self._units[key].done_until, self._kept_until.get(key)
         return until is not None and (kept is None or until - kept >= _KEEP_EVERY)
 
-    def _keep(self, keys: Iterable[Key], now: datetime) -> None:
+    def _keep(self, keys: Iterable[Key], now: datetime, turn: Turn) -> None:
         due = [key for key in keys if self._units[key].done_until not in (None, self._kept_until.get(key))]
         if not due:
             return
         with self._registry.session() as session:
+            mine = turn.still(session, {key[0] for key in due})
+            due = [key for key in due if key[0] in mine]
             for key in due:
                 _write(session, self._units[key], now)
         for key in due:

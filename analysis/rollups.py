@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -47,17 +47,23 @@ def stretches(dirty: Iterable[DirtyHour]) -> Iterator[Stretch]:
 
 def roll_up(
     series: SeriesStore, before: datetime, *, budget_s: float = 1.0,
-    monotonic: Callable[[], float] = time.monotonic,
+    sites: Callable[[], Collection[str] | None] = lambda: None, monotonic: Callable[[], float] = time.monotonic,
 ) -> int:  # fmt: skip
     """Compute and store the rows of hours that ended at or before ``before`` and changed; return how many.
 
+    ``sites`` tells whose hours are to be computed (``None``: everybody's); it is asked again before each write.
     Stops after ``budget_s`` of real time: what is left stays marked and is taken by the next call. Raises
     ``StoreUnavailable``; what was committed until then stands.
     """
     deadline = monotonic() + budget_s
     done = 0
-    for chunk in _chunks(stretches(series.dirty_hours(before, limit=_MOST_HOURS)), _STRETCHES_A_COMMIT):
+    dirty = series.dirty_hours(before, limit=_MOST_HOURS, sites=sites())
+    for chunk in _chunks(stretches(dirty), _STRETCHES_A_COMMIT):
         noise, water = _compute(series, chunk)
+        mine = sites()
+        if mine is not None:
+            noise = [row for row in noise if row.site in mine]
+            water = [row for row in water if row.site in mine]
         series.write_rollups(noise, water)
         done += len(noise) + len(water)
         if monotonic() >= deadline:

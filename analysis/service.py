@@ -17,6 +17,7 @@ from analysis.notify.courier import Courier, CourierStats
 from analysis.notify.queue import Queue
 from analysis.rollups import roll_up
 from analysis.rules.watch import Watch
+from analysis.shard import EVERY_SITE, Shard, Turn
 from contract.clock import Clock
 from store.registry.database import Registry
 from store.series.interface import SeriesStore, StoreUnavailable
@@ -39,6 +40,8 @@ class AnalysisStats:
     rules: int = 0
     sightings: int = 0
     transitions: int = 0
+    refused: int = 0
+    """Sightings that were not written because their site had gone to another process."""
     bad_rules: int = 0
     round_errors: int = 0
     store_waits: int = 0
@@ -55,17 +58,24 @@ class Analysis:
     ``on_alert`` is called with every alert that made a transition, from the analysis thread, after the commit; what it
     raises is logged. ``base_url`` is where the page is found, for the links in messages. Windows and holds are in the
     clock's time; the pace of the rounds is in real time, so that a fast clock does not mean a busy processor.
+
+    With a ``shard`` only the sites are judged whose leases this process holds, and messages are sent by the one that
+    holds theirs; without, everything is this process's.
     """
 
     def __init__(
         self, series: SeriesStore, registry: Registry, clock: Clock, *,
         on_alert: Callable[[AlertSnapshot], None] | None = None, base_url: str | None = None,
+        shard: Shard | None = None,
     ) -> None:  # fmt: skip
         self._series = series
         self._clock = clock
         self._on_alert = on_alert
-        self._watch = Watch(series, registry, AlertBook(registry, Queue()))
-        self._courier = Courier(registry, clock, base_url=base_url)
+        self.shard = shard
+        self._book = AlertBook(registry, Queue())
+        self._watch = Watch(series, registry, self._book)
+        may_send = (lambda: shard.has("messages")) if shard else (lambda: True)
+        self._courier = Courier(registry, clock, base_url=base_url, may_send=may_send)
         self.stats = AnalysisStats(delivery=self._courier.stats)
         self._stop = threading.Event()
         self._beat = self._turned = self._rolled_up = time.monotonic()
@@ -78,6 +88,8 @@ class Analysis:
 
     def start(self) -> None:
         """Begin."""
+        if self.shard is not None:
+            self.shard.keeper.start(working=lambda: self.alive)
         for thread in self._threads:
             thread.start()
 
@@ -88,11 +100,17 @@ class Analysis:
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(timeout=30.0)
-        self._attempt("keeping the leak detectors", lambda: self._watch.close(self._clock.now()))
+        self._attempt(
+            "keeping the leak detectors", lambda: self._watch.close(self._clock.now(), self._turn())
+        )
+        if self.shard is not None:
+            self.shard.keeper.stop()
 
     @property
     def healthy(self) -> bool:
-        """Whether both threads live and a round has been completed within the last minute."""
+        """Whether both threads live, a round has been completed within the last minute, and leases are renewed."""
+        if self.shard is not None and self.shard.keeper.trouble is not None:
+            return False
         return all(one.is_alive() for one in self._threads) and time.monotonic() - self._beat < _STALLED_S
 
     @property
@@ -127,19 +145,31 @@ class Analysis:
             took = time.monotonic() - began
             self._stop.wait(max(ROUND_S - took, took, 0.05))
 
+    def _turn(self) -> Turn:
+        return self.shard.turn() if self.shard is not None else EVERY_SITE
+
+    def _hand_over(self) -> None:
+        """Finish the sites that others are to have: what is remembered of them is written down first."""
+        if self.shard is not None:
+            leaving = self.shard.leaving()
+            self._watch.close(self._clock.now(), leaving.turn)
+            leaving.give_back()
+
     def _judge_rules(self) -> None:
-        report = self._watch.round(self._clock.now(), timedelta(seconds=self._clock.speed))
+        self._hand_over()
+        report = self._watch.round(self._clock.now(), timedelta(seconds=self._clock.speed), self._turn())
         self.stats.rounds += 1
         self.stats.rules, self.stats.bad_rules = report.rules, report.bad_rules
         self.stats.sightings += report.sightings
         self.stats.transitions += len(report.changed)
+        self.stats.refused = self._book.refused
         if report.changed:
             self._courier.wake()
             self._tell_listener(report.changed)
 
     def _roll_up(self) -> None:
         before = self._clock.now() - timedelta(seconds=self._clock.speed)
-        self.stats.hours_rolled_up += roll_up(self._series, before)
+        self.stats.hours_rolled_up += roll_up(self._series, before, sites=lambda: self._turn().sites)
         self._rolled_up = time.monotonic()
 
     def _tell_listener(self, changed: Sequence[AlertSnapshot]) -> None:

@@ -39,8 +39,15 @@ def ingest_numbers(ingest: Ingest, clock: Clock) -> Numbers:
 
 def analysis_numbers(analysis: Analysis) -> Numbers:
     """Return analysis' counts."""
-    stats = analysis.stats
+    stats, shard = analysis.stats, analysis.shard
+    leases: Numbers = {
+        "sites_held": shard.sites_held, "leases_gained_total": shard.stats.gained,
+        "leases_given_up_total": shard.stats.given_up, "leases_lost_total": shard.stats.lost,
+        "lease_errors_total": shard.stats.errors, "lease_age_seconds": shard.keeper.age_s,
+        "writes_refused_total": stats.refused,
+    } if shard else {}  # fmt: skip
     return {
+        **leases,
         "rule_round_seconds": stats.last_round_s, "rules": stats.rules, "bad_rules": stats.bad_rules,
         "rounds_total": stats.rounds, "round_age_seconds": analysis.round_age_s,
         "transitions_total": stats.transitions, "rule_errors_total": stats.round_errors,

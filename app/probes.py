@@ -45,4 +45,7 @@ def analysis_alive(analysis: Analysis) -> str | None:
 
 def analysis_ready(analysis: Analysis) -> str | None:
     """Say whether rules are judged."""
+    trouble = analysis.shard.keeper.trouble if analysis.shard else None
+    if trouble is not None:
+        return trouble
     return None if analysis.healthy else f"no round of rules has succeeded for {analysis.round_age_s:.0f} s"

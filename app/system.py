@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from analysis.rules.catalog import ensure_default_rules
 from analysis.service import Analysis
+from analysis.shard import Shard
 from api.app import create_app
 from api.config_keeper import ConfigKeeper
 from api.context import ApiConfig, ApiContext
@@ -40,6 +41,7 @@ from app.probes import (
     series_answers,
 )
 from app.settings import ServerSettings, broker_password, broker_tls, own_authority
+from app.shard_option import lease_timing, shard_name
 from app.store_socket import StoreSocket
 from app.uplinks import uplinks
 from app.web import WebServer
@@ -79,6 +81,7 @@ class System:
         self._alive_probes: dict[str, Probe] = {}
         self._ready_probes: dict[str, Probe] = {}
         self._observe: ObservePort | None = None
+        self._shard: Shard | None = None
         self._web: WebServer | None = None
         self.admin_password: str | None = None
         """Set when this start made the admin; it is kept nowhere."""
@@ -155,11 +158,13 @@ class System:
         return f"http://{self.settings.metrics_host}:{self._observe.port}" if self._observe else None
 
     def _lock_names(self) -> list[str]:
-        """Return what only one process a folder may do: each part, but ingest once a name."""
+        """Return what only one process a folder may do: each part, but ingest and analysis once a name."""
         names: list[str] = []
         for part in self._parts:
             if part == "ingest" and self.settings.ingest_name != "ingest":
                 names.append(f"ingest-{self.settings.ingest_name}")
+            elif part == "analysis" and self.settings.shard is not None:
+                names.append(f"analysis-{self.settings.shard}")
             elif part != "broker" or self.settings.broker_url is None:
                 names.append(part)
         return names
@@ -194,7 +199,9 @@ class System:
     def _start_housekeeping(self, clock: Clock) -> None:
         # A file is its owner's business; a server is looked after by the one that rolls up.
         if self._series is not None and ("analysis" in self._parts or isinstance(self._series, DuckDbStore)):
-            housekeeping = Housekeeping(self._series, self.settings.retention, clock)
+            shard = None if isinstance(self._series, DuckDbStore) else self._shard
+            due = (lambda: shard.has("housekeeping")) if shard else (lambda: True)
+            housekeeping = Housekeeping(self._series, self.settings.retention, clock, due=due)
             housekeeping.start()
             self._undo.append(("housekeeping", housekeeping.stop))
 
@@ -271,7 +278,11 @@ class System:
 
     def _analysis(self, clock: Clock, hub: LiveHub | None) -> Analysis:
         on_alert = hub.publish_alert if hub else None
-        return Analysis(self.series, self.registry, clock, on_alert=on_alert, base_url=self.settings.base_url)
+        self._shard = Shard(self.registry, shard_name(self.settings.shard), lease_timing())
+        return Analysis(
+            self.series, self.registry, clock, on_alert=on_alert, base_url=self.settings.base_url,
+            shard=self._shard,
+        )  # fmt: skip
 
     def _start_analysis(self, clock: Clock) -> None:
         analysis = self._analysis(clock, None)

@@ -29,6 +29,7 @@ from analysis.alerts.machine import (
 )
 from analysis.alerts.snapshot import AlertSnapshot, snapshot
 from analysis.rules.kinds import Sighting
+from analysis.shard import EVERY_SITE, Turn
 from store.registry.database import Registry
 from store.registry.models import Alert, AlertTransition
 
@@ -53,42 +54,57 @@ class AlertBook:
     def __init__(self, registry: Registry, teller: Teller) -> None:
         self._registry = registry
         self._teller = teller
+        self.refused = 0
+        """Sightings that were not written because their site had gone to another process."""
 
-    def take(self, sightings: Sequence[Sighting], now: datetime) -> list[AlertSnapshot]:
-        """Bring alerts up to what was seen; return those that made a transition, in order."""
+    def take(
+        self, sightings: Sequence[Sighting], now: datetime, turn: Turn = EVERY_SITE
+    ) -> list[AlertSnapshot]:
+        """Bring alerts up to what was seen; return those that made a transition, in order.
+
+        What was seen at a site that is not this turn's any more is left to whoever has it now.
+        """
         with self._registry.reader() as session:
-            standing = {key: to_standing(alert) for key, alert in _open_alerts(session).items()}
+            standing = {key: to_standing(alert) for key, alert in _open_alerts(session, turn).items()}
         wanted = [one for one in sightings if _decide(standing.get(_key(one)), one, now).save]
         if not wanted:
             return []
         try:
-            return self._write(wanted, now)
+            return self._write(wanted, now, turn)
         except IntegrityError:
             # Another process opened the same alert in between; the next round sees it.
             log.warning("an alert was opened twice at once; trying again next round")
             return []
 
-    def withdraw(self, keys: Mapping[Key, Reason], now: datetime) -> list[AlertSnapshot]:
+    def withdraw(
+        self, keys: Mapping[Key, Reason], now: datetime, turn: Turn = EVERY_SITE
+    ) -> list[AlertSnapshot]:
         """End open alerts whose rule or source is gone."""
         changed: list[AlertSnapshot] = []
         with self._registry.session() as session:
-            for key, alert in _open_alerts(session).items():
-                if key in keys:
+            gone = {key: one for key, one in _open_alerts(session, turn).items() if key in keys}
+            mine = turn.still(session, {alert.site for alert in gone.values()})
+            for key, alert in gone.items():
+                if alert.site in mine:
                     self._apply(session, alert, withdraw(to_standing(alert), keys[key], now), None, now)
                     changed.append(snapshot(alert))
         return changed
 
-    def open_keys(self) -> set[Key]:
-        """Return rule and source of every open alert."""
+    def open_keys(self, turn: Turn = EVERY_SITE) -> set[Key]:
+        """Return rule and source of every open alert of the turn's sites."""
         with self._registry.reader() as session:
-            return set(_open_alerts(session))
+            return set(_open_alerts(session, turn))
 
-    def _write(self, wanted: Sequence[Sighting], now: datetime) -> list[AlertSnapshot]:
+    def _write(self, wanted: Sequence[Sighting], now: datetime, turn: Turn) -> list[AlertSnapshot]:
         changed: list[AlertSnapshot] = []
         with self._registry.session() as session:
+            mine = turn.still(session, {one.rule.site for one in wanted})
             # Read again within the transaction: somebody may have acknowledged in between.
-            open_alerts = _open_alerts(session)
+            open_alerts = _open_alerts(session, turn)
             for one in wanted:
+                if one.rule.site not in mine:
+                    self.refused += 1
+                    continue
                 alert = open_alerts.get(_key(one))
                 outcome = _decide(to_standing(alert) if alert else None, one, now)
                 if not outcome.save:
@@ -129,9 +145,13 @@ def _decide(standing: Standing | None, one: Sighting, now: datetime) -> Outcome:
     return decide(standing, one.seen, now, one.rule.timing)
 
 
-def _open_alerts(session: Session) -> dict[Key, Alert]:
+def _open_alerts(session: Session, turn: Turn) -> dict[Key, Alert]:
     rows: Iterable[Alert] = session.scalars(select(Alert).where(Alert.open_key.is_not(None)))
-    return {(alert.rule_id, alert.source): alert for alert in rows}
+    return {
+        (alert.rule_id, alert.source): alert
+        for alert in rows
+        if turn.sites is None or alert.site in turn.sites
+    }
 
 
 def _key(one: Sighting) -> Key:

@@ -48,23 +48,25 @@ class Courier:
     """Delivers in a thread of its own; :meth:`wake` tells it that something may be due.
 
     ``base_url`` is where the page is found: with it, messages have links that take an alert on. A contact gets one
-    message at a time; after a few within minutes the next are gathered (see ``analysis.notify.retry``). Several
-    processes may deliver from one registry: what one has in its hands is claimed.
+    message at a time; after a few within minutes the next are gathered (see ``analysis.notify.retry``). Of several
+    processes on one registry one delivers at a time, the one that ``may_send``; what another had in its hands when it
+    was paused or killed is claimed for a while, and sent then.
     """
 
     def __init__(
         self, registry: Registry, clock: Clock, *, base_url: str | None = None,
         monotonic: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
+        wall: Callable[[], float] = time.time, may_send: Callable[[], bool] = lambda: True,
     ) -> None:  # fmt: skip
         self._registry = registry
         self._clock = clock
         self._base_url = base_url
         self._monotonic = monotonic
         self._wall = wall
+        self._may_send = may_send
         self._busy: set[int] = set()
         self._sent_at: dict[int, deque[float]] = defaultdict(lambda: deque(maxlen=BURST))
-        self._done: queue.SimpleQueue[tuple[Parcel, SendResult]] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[tuple[Parcel, SendResult | None]] = queue.SimpleQueue()
         self._wake = threading.Event()
         self.stats = CourierStats()
 
@@ -88,7 +90,9 @@ class Courier:
 
     def _round(self, pool: ThreadPoolExecutor) -> None:
         self._settle_all()
-        now = self._clock.now()
+        if not self._may_send():
+            return
+        now, began = self._clock.now(), self._monotonic()
         with self._registry.reader() as session:
             if not anything_due(session, now, busy=self._not_now()):
                 return
@@ -98,7 +102,7 @@ class Courier:
             links = {parcel.contact_id: self._links(session, parcel) for parcel in parcels}
         for parcel in parcels:
             self._busy.add(parcel.contact_id)
-            pool.submit(self._carry, parcel, links[parcel.contact_id])
+            pool.submit(self._carry, parcel, links[parcel.contact_id], began + _CLAIM_S / 2)
 
     def _links(self, session: Session, parcel: Parcel) -> dict[int, str]:
         """Return the link of each alert; a new token each time, since only its digest is kept."""
@@ -118,7 +122,12 @@ class Courier:
         now = self._monotonic()
         return frozenset(self._busy | {key for key, at in self._sent_at.items() if quiet_until(at) > now})
 
-    def _carry(self, parcel: Parcel, links: dict[int, str]) -> None:
+    def _carry(self, parcel: Parcel, links: dict[int, str], until: float) -> None:
+        if self._monotonic() > until:
+            # The process was paused and the claim may have ended: somebody else may have sent it.
+            self._done.put((parcel, None))
+            self._wake.set()
+            return
         try:
             result = self._send(parcel, compose(parcel.facts, parcel.language, links))
         except Exception as error:
@@ -142,7 +151,8 @@ class Courier:
             except queue.Empty:
                 return
             try:
-                self._settle(parcel, result)
+                if result is not None:
+                    self._settle(parcel, result)
             except Exception:
                 # Nothing is known of it in the registry yet: keep it, or the same message would go out again.
                 self._done.put((parcel, result))
@@ -152,7 +162,8 @@ class Courier:
     def _settle(self, parcel: Parcel, result: SendResult) -> None:
         now = self._clock.now()
         with self._registry.session() as session:
-            for row in session.scalars(select(Delivery).where(Delivery.id.in_(parcel.delivery_ids))):
+            mine = select(Delivery).where(Delivery.id.in_(parcel.delivery_ids), Delivery.state == "queued")
+            for row in session.scalars(mine.with_for_update()):
                 row.attempts += 1
                 if result.ok:
                     row.state, row.sent_at, row.last_error = "sent", now, None

@@ -23,6 +23,7 @@ from analysis.rules.catalog import new_kinds
 from analysis.rules.filters import inhibit, maintain, supersede
 from analysis.rules.kinds import RuleView, Sighting, World, view
 from analysis.rules.water_leak import WaterLeakRule, WaterMeterFaultRule, WaterQuarterLossRule
+from analysis.shard import EVERY_SITE, Turn
 from analysis.site_settings import settings_of
 from store.registry.database import Registry
 from store.registry.models import Device, DeviceState, Meter, Rule, Site
@@ -81,14 +82,18 @@ class Watch:
         self._reload_at = 0.0
         self._started_at: datetime | None = None
         self._told_bad: dict[int, str] = {}
+        self._sites: frozenset[str] | None = None
 
-    def round(self, now: datetime, real_second: timedelta = timedelta(seconds=1)) -> RoundReport:
-        """Judge all rules. Raises ``StoreUnavailable``.
+    def round(
+        self, now: datetime, real_second: timedelta = timedelta(seconds=1), turn: Turn = EVERY_SITE
+    ) -> RoundReport:
+        """Judge all rules of the turn's sites. Raises ``StoreUnavailable``.
 
         ``real_second`` is what the clock passes in a second of the wall. Data is looked at up to one before ``now``:
         so long the readings of a moment may need to arrive.
         """
         self._started_at = min(self._started_at or now, now)
+        self._change_sites(turn.sites)
         loaded, fresh = self._current(now)
         world = World(
             series=self._series, now=now, end=(now - real_second).replace(microsecond=0), sites=loaded.sites,
@@ -96,40 +101,56 @@ class Watch:
             leaks=self._leaks, started_at=self._started_at, real_second=real_second,
         )  # fmt: skip
         if any(key in loaded.rules for key in _OF_LEAKS):
-            self._leaks.advance(loaded.sites, loaded.meters, now)
+            self._leaks.advance(loaded.sites, loaded.meters, now, turn=turn)
         seen = [one for key, rules in loaded.rules.items() for one in self._kinds[key].observe(rules, world)]
         sightings = maintain(supersede(inhibit(seen, world)), loaded.windows, now)
-        changed = self._book.take(sightings, now)
+        changed = self._book.take(sightings, now, turn)
         if fresh:
-            changed += self._end_orphans(loaded, sightings, now)
+            changed += self._end_orphans(loaded, sightings, now, turn)
         count = sum(len(rules) for rules in loaded.rules.values())
         return RoundReport(count, len(loaded.bad), len(sightings), changed)
 
-    def close(self, now: datetime) -> None:
-        """Write down what is remembered."""
-        self._leaks.close(now)
+    def close(self, now: datetime, turn: Turn = EVERY_SITE) -> None:
+        """Write down what is remembered of the turn's sites."""
+        self._leaks.close(now, turn)
+
+    def _change_sites(self, sites: frozenset[str] | None) -> None:
+        """Forget what is known of sites that others judge now, and load those that have come."""
+        if sites == self._sites:
+            return
+        self._sites, self._loaded = sites, None
+        if sites is not None:
+            self._leaks.keep_only(sites)
 
     def _current(self, now: datetime) -> tuple[_Loaded, bool]:
         began = self._monotonic()
         if self._loaded is not None and began < self._reload_at:
             return self._loaded, False
-        self._loaded = self._load(now)
+        self._loaded = self._load(now, self._sites)
         took = self._monotonic() - began
         self._reload_at = began + max(_RELOAD_S, _RELOAD_SHARE * took)
         self._tell_bad(self._loaded.bad)
         return self._loaded, True
 
-    def _load(self, now: datetime) -> _Loaded:
+    def _load(self, now: datetime, only: frozenset[str] | None) -> _Loaded:
         rules: dict[str, list[RuleView]] = defaultdict(list)
         bad: dict[int, str] = {}
+
+        def mine(site: str) -> bool:
+            return only is None or site in only
+
         with self._registry.reader() as session:
-            sites = {site.name: site for site in session.scalars(select(Site))}
-            devices = _by_site(session.scalars(select(Device).where(Device.enabled).order_by(Device.name)))
-            meters = _by_site(session.scalars(select(Meter).order_by(Meter.name)))
+            sites = {site.name: site for site in session.scalars(select(Site)) if mine(site.name)}
+            devices = _by_site(
+                session.scalars(select(Device).where(Device.enabled).order_by(Device.name)), mine
+            )
+            meters = _by_site(session.scalars(select(Meter).order_by(Meter.name)), mine)
             states = {(one.site, one.device): one for one in session.scalars(select(DeviceState))}
             windows = current(session, now)
             left_out = self._left_out(session, now)
             for rule in session.scalars(select(Rule).where(Rule.enabled).order_by(Rule.id)):
+                if rule.site not in sites:
+                    continue
                 try:
                     rules[rule.kind].append(view(rule, self._kinds, settings_of(sites[rule.site])))
                 except ValueError as error:
@@ -156,19 +177,22 @@ class Watch:
                 log.error("a rule cannot be judged; correct or disable it", rule=rule_id, fault=fault)
         self._told_bad = dict(bad)
 
-    def _end_orphans(self, loaded: _Loaded, sightings: list[Sighting], now: datetime) -> list[AlertSnapshot]:
+    def _end_orphans(
+        self, loaded: _Loaded, sightings: list[Sighting], now: datetime, turn: Turn
+    ) -> list[AlertSnapshot]:
         """End alerts whose rule is off or whose source is gone; a rule that is not understood keeps its alerts."""
         seen = {(one.rule.id, one.source) for one in sightings}
         active = {rule.id for rules in loaded.rules.values() for rule in rules}
         gone: dict[Key, Reason] = {}
-        for key in self._book.open_keys() - seen:
+        for key in self._book.open_keys(turn) - seen:
             if key[0] not in loaded.bad:
                 gone[key] = "source_removed" if key[0] in active else "rule_disabled"
-        return self._book.withdraw(gone, now) if gone else []
+        return self._book.withdraw(gone, now, turn) if gone else []
 
 
-def _by_site(rows: Iterable[_RowT]) -> dict[str, list[_RowT]]:
+def _by_site(rows: Iterable[_RowT], mine: Callable[[str], bool]) -> dict[str, list[_RowT]]:
     grouped: dict[str, list[_RowT]] = defaultdict(list)
     for row in rows:
-        grouped[row.site].append(row)
+        if mine(row.site):
+            grouped[row.site].append(row)
     return grouped

@@ -56,6 +56,8 @@ class _OfMeters:
     def _look(
         self, rule: RuleView, params: WaterLeakParams, meter: Meter, world: World, *, faults: bool
     ) -> Observation:
+        if _catches_up(world, rule.site, meter.name):
+            return Observation("between")
         alarms = _present(world, rule.site, meter.name, timedelta(seconds=params.silent_s))
         if alarms is None:
             return Observation("no_data")
@@ -106,6 +108,9 @@ class WaterQuarterLossRule:
             if master is None:
                 continue
             unit = DISTRICT if all(meter.role == "master" for meter in meters) else QUARTER
+            if _catches_up(world, rule.site, unit):
+                yield Sighting(rule, unit, Observation("between"))
+                continue
             alarms = _present(world, rule.site, unit, timedelta(seconds=params.silent_s))
             if alarms is None:
                 yield Sighting(rule, unit, Observation("no_data"))
@@ -147,6 +152,11 @@ def _present(world: World, site: str, unit: str, silent: timedelta) -> list[Alar
     if until is None or world.now - until > silent:
         return None
     return world.leaks.active(site, unit)
+
+
+def _catches_up(world: World, site: str, unit: str) -> bool:
+    """Whether a detector has not seen all there is, as after a crash: an alert must not end by what it knew then."""
+    return world.leaks is not None and world.leaks.catches_up(site, unit)
 
 
 def _counts(alarm: Alarm, params: WaterLeakParams) -> bool:

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from store.registry import dossier_models as _dossier_models  # noqa: F401 - its tables belong to the schema
 from store.registry import fleet_models as _fleet_models  # noqa: F401 - likewise
 from store.registry import handling as _handling  # noqa: F401 - as above
+from store.registry import lease_models as _lease_models  # noqa: F401 - as above
 from store.registry.engines import file_engine, for_reading, server_engine
 
 MIGRATIONS = Path(__file__).parent / "migrations"

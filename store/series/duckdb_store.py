@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Literal
@@ -250,12 +250,17 @@ class DuckDbStore:
 
     # -- rollups -----------------------------------------------------------------------------------------------
 
-    def dirty_hours(self, before: datetime, *, limit: int = 10_000) -> list[DirtyHour]:
-        """Return hours that end at or before ``before`` and got data since their last rollup, oldest first."""
+    def dirty_hours(
+        self, before: datetime, *, limit: int = 10_000, sites: Collection[str] | None = None
+    ) -> list[DirtyHour]:
+        """Return hours that end at or before ``before`` and got data since their last rollup, oldest first.
+
+        ``sites`` are those whose hours are wanted; ``None`` for all.
+        """
         memory = self._known()
         before_s = _us(before) // _US
         with memory.lock:
-            marks = memory.dirty.take(before_s, limit)
+            marks = memory.dirty.take(before_s, limit, memory.sources.of_sites(sites))
             return [DirtyHour(kind, *memory.sources.names[n], utc(t)) for kind, n, t in marks]
 
     def noise_rollups(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -35,12 +36,23 @@ class HousekeepingStats:
 
 
 class Housekeeping:
-    """Runs in the process that owns the store. Its work is cut into short pieces, so that writers hardly wait."""
+    """Runs in the process that owns the store. Its work is cut into short pieces, so that writers hardly wait.
 
-    def __init__(self, series: SeriesStore, retention: Retention, clock: Clock) -> None:
+    Of several processes at one server, the one that is ``due`` does it.
+    """
+
+    def __init__(
+        self,
+        series: SeriesStore,
+        retention: Retention,
+        clock: Clock,
+        *,
+        due: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._series = series
         self._retention = retention
         self._clock = clock
+        self._due = due
         self._stop = threading.Event()
         self._failing = False
         self.stats = HousekeepingStats()
@@ -87,6 +99,6 @@ class Housekeeping:
     def _run(self) -> None:
         while not self._stop.is_set():
             began = time.monotonic()
-            more = self.round()
+            more = self.round() if self._due() else False
             # When there is much to do, at most a third of the time goes into it.
             self._stop.wait(max(_PAUSE_S, 2 * (time.monotonic() - began)) if more else _EVERY_S)

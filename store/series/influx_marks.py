@@ -11,7 +11,7 @@ more, so that a start does not read months of log.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, Literal, cast
 
 from store.series.influx_http import InfluxHttp
@@ -38,11 +38,14 @@ class InfluxMarks:
         self._read_upto: int | None = None
         self._watermark = 0
 
-    def due(self, before_s: int, limit: int) -> list[tuple[Mark, str, str]]:
+    def due(
+        self, before_s: int, limit: int, sites: Collection[str] | None = None
+    ) -> list[tuple[Mark, str, str]]:
         """Return marks of hours that end at or before ``before_s`` with their site and source, oldest first."""
         with self._lock:
             self._refresh()
-            return [(mark, *self._sources.names[mark[1]]) for mark in self._dirty.take(before_s, limit)]
+            marks = self._dirty.take(before_s, limit, self._sources.of_sites(sites))
+            return [(mark, *self._sources.names[mark[1]]) for mark in marks]
 
     def open(self) -> list[tuple[str, int]]:
         """Return kind and start in seconds of every hour that is dirty, without taking it to be rolled up."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -179,9 +179,14 @@ class InfluxStore:
 
     # -- rollups -----------------------------------------------------------------------------------------------
 
-    def dirty_hours(self, before: datetime, *, limit: int = 10_000) -> list[DirtyHour]:
-        """Return hours that end at or before ``before`` and got data since their last rollup, oldest first."""
-        due = self._marks.due(ns(before) // S, limit)
+    def dirty_hours(
+        self, before: datetime, *, limit: int = 10_000, sites: Collection[str] | None = None
+    ) -> list[DirtyHour]:
+        """Return hours that end at or before ``before`` and got data since their last rollup, oldest first.
+
+        ``sites`` are those whose hours are wanted; ``None`` for all.
+        """
+        due = self._marks.due(ns(before) // S, limit, sites)
         return [DirtyHour(kind, site, source, utc(hour_s * S)) for (kind, _, hour_s), site, source in due]
 
     def write_rollups(self, noise: Sequence[NoiseHour], water: Sequence[WaterHour]) -> None:

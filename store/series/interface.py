@@ -8,7 +8,7 @@ every second weighs with the time that it measured.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
@@ -271,8 +271,13 @@ class SeriesStore(Protocol):
         """Count the stored readings of a kind."""
         ...
 
-    def dirty_hours(self, before: datetime, *, limit: int = 10_000) -> list[DirtyHour]:
-        """Return hours that end at or before ``before`` and got data since their last rollup, oldest first."""
+    def dirty_hours(
+        self, before: datetime, *, limit: int = 10_000, sites: Collection[str] | None = None
+    ) -> list[DirtyHour]:
+        """Return hours that end at or before ``before`` and got data since their last rollup, oldest first.
+
+        ``sites`` are those whose hours are wanted; ``None`` for all.
+        """
         ...
 
     def write_rollups(self, noise: Sequence[NoiseHour], water: Sequence[WaterHour]) -> None:

@@ -6,7 +6,7 @@ All of it can be read from the file again; it changes only after the commit that
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -43,6 +43,12 @@ class Sources:
             for number, (its_site, name) in enumerate(self.names)
             if (site is None or its_site == site) and (source is None or name == source)
         ]
+
+    def of_sites(self, sites: Collection[str] | None) -> frozenset[int] | None:
+        """Return the numbers of all series of some sites; ``None`` means every one."""
+        if sites is None:
+            return None
+        return frozenset(number for number, (site, _) in enumerate(self.names) if site in sites)
 
     def number(self, names: Sequence[tuple[str, str]], new: dict[tuple[str, str], int]) -> np.ndarray:
         """Return the number of each name; names not seen before get the next numbers and are put into ``new``."""
@@ -139,9 +145,13 @@ class DirtyHours:
         """Return the lowest number of a write whose hour is still marked."""
         return min(self._touched.values(), default=None)
 
-    def take(self, before_s: int, limit: int) -> list[Mark]:
-        """Return marks of hours that end at or before ``before_s``, oldest first."""
-        due = [mark for mark in self._touched if mark[2] + 3600 <= before_s]
+    def take(self, before_s: int, limit: int, sources: Collection[int] | None = None) -> list[Mark]:
+        """Return marks of hours that end at or before ``before_s``, oldest first; of ``sources`` where given."""
+        due = [
+            mark
+            for mark in self._touched
+            if mark[2] + 3600 <= before_s and (sources is None or mark[1] in sources)
+        ]
         due.sort(key=lambda mark: (mark[2], mark[0], mark[1]))
         for mark in due[:limit]:
             self._taken[mark] = self._touched[mark]
