@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import structlog
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, generate_latest
@@ -21,6 +21,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from analysis.alerts.machine import State
 from analysis.notify import queue
 from api import registry_reads as reads
 from api.context import ApiContext
@@ -35,6 +36,8 @@ log = structlog.get_logger(__name__)
 MEDIA_TYPE: Final = "text/plain; version=0.0.4"
 _BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _TOO_MANY: Final = 429
+_NO_ALERTS: Final = dict.fromkeys(get_args(State), 0)
+"""A state without alerts is told as 0: a panel that is empty could mean anything."""
 
 Parts = Mapping[str, Callable[[], Numbers]]
 """What each part of a process counts; the names of its numbers begin with its own."""
@@ -155,7 +158,7 @@ def _registry_numbers(context: ApiContext) -> Numbers:
         return {
             "sites": session.scalar(select(func.count()).select_from(Site)) or 0,
             "outbox_depth_sum": sum(depths), "outbox_depth_max": max(depths, default=0),
-            "devices": _by(online), "alerts": _by(dict(alerts.all())),
+            "devices": _by(online), "alerts": _by({**_NO_ALERTS, **dict(alerts.all())}),
             "quarantined": _by(quarantine.counts(session)), "deliveries": _by(queue.counts(session)),
             **fleet_numbers(session), **_certificates(session),
         }  # fmt: skip

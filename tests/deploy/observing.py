@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from api.metric_table import METRICS, Described, kind_of
+from api.metric_table import HISTOGRAMS, METRICS, PREFIX, Described, kind_of
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
@@ -35,6 +36,12 @@ def alerts_table() -> list[str]:
             f"| `{rule['alert']}` | {rule['labels']['severity']} | {rule.get('for', 'at once')} | `{when}` |"
         )
     return ["| alert | severity | after | when |", "| --- | --- | --- | --- |", *rows]
+
+
+def table_name(name: str) -> str:
+    """Return the name in the table of a series of a histogram."""
+    bare = re.sub(r"_(bucket|count|sum)$", "", name)
+    return bare if bare.removeprefix(PREFIX) in HISTOGRAMS else name
 
 
 def _plain(rows: Iterable[str]) -> list[str]:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from api.metric_table import HISTOGRAMS, METRICS, PREFIX
-from tests.deploy.observing import PROMETHEUS, ROOT, alerts_table, metrics_table, rules
+from api.metric_table import METRICS, PREFIX
+from tests.deploy.observing import PROMETHEUS, ROOT, alerts_table, metrics_table, rules, table_name
 
 OTHERS = {"up", "process_resident_memory_bytes"}
 """What is not ours: Prometheus' own, and its client's of each process."""
@@ -47,7 +47,7 @@ def test_every_alert_fires_when_it_should_and_not_before(program: Callable[[str]
 def test_an_alert_speaks_of_numbers_that_there_are(rule: dict) -> None:
     named = set(re.findall(r"\b(?:quietwater|process)_[a-z_0-9]+|\bup\b", rule["expr"]))
     assert named and rule["annotations"]["summary"] and rule["annotations"]["cure"]
-    assert {_plain(name) for name in named} <= {PREFIX + name for name in METRICS} | OTHERS
+    assert {table_name(name) for name in named} <= {PREFIX + name for name in METRICS} | OTHERS
 
 
 def test_the_page_shows_the_numbers_and_the_alerts_as_they_are() -> None:
@@ -56,9 +56,3 @@ def test_the_page_shows_the_numbers_and_the_alerts_as_they_are() -> None:
         begin = lines.index(table[0])
         end = next(n for n in range(begin, len(lines) + 1) if n == len(lines) or not lines[n].startswith("|"))
         assert lines[begin:end] == table, "write it anew:\n" + "\n".join(table)
-
-
-def _plain(name: str) -> str:
-    """Return the name in the table of a series of a histogram."""
-    bare = re.sub(r"_(bucket|count|sum)$", "", name)
-    return bare if bare.removeprefix(PREFIX) in HISTOGRAMS else name
