@@ -16,6 +16,7 @@ from app.admin_fleet import config, rollout
 from app.admin_init import init
 from app.admin_mosquitto import mosquitto
 from app.admin_nats import nats
+from app.admin_registry import move_registry
 from app.admin_store import init_store
 from app.server_registry import changing, operator, reading
 from app.settings import DEFAULT_DATA
@@ -49,6 +50,7 @@ def admin(ctx: click.Context, data: Path) -> None:
 
 admin.add_command(init)
 admin.add_command(init_store)
+admin.add_command(move_registry)
 admin.add_command(certificate)
 admin.add_command(config)
 admin.add_command(rollout)

@@ -16,11 +16,12 @@ from typing import Final, Literal
 
 import msgspec
 
+from app.backup_registry import RegistryNotCopied, copy_sqlite, load_registry, save_registry
 from app.lock import FolderInUse, PartLocks
 from app.settings import ServerSettings
 from app.store_socket import CopyRequest, NotServed, ServerSaid, ask
 from app.whole_file import sync_folder
-from store.registry.address import SqliteAddress
+from store.registry.address import FILE_NAME, SqliteAddress
 from store.series.address import DuckDbAddress, StoreAddress
 from store.series.interface import StoreUnavailable
 
@@ -75,11 +76,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
 def make_backup(settings: ServerSettings, target: Path, progress: Progress) -> Manifest:
     """Copy everything that ``settings`` names into the new folder ``target``. Raises :class:`BackupFailed`."""
-    if not isinstance(settings.registry, SqliteAddress):
-        raise BackupFailed(
-            f"the registry is on {settings.registry}, of which this command makes no copy; use pg_dump"
-        )
-    if not settings.registry.path.exists():
+    if isinstance(settings.registry, SqliteAddress) and not settings.registry.path.exists():
         raise BackupFailed(
             f"there is no registry in {settings.data.absolute()}; name the server's folder with --data"
         )
@@ -94,6 +91,7 @@ def make_backup(settings: ServerSettings, target: Path, progress: Progress) -> M
     try:
         half.mkdir(mode=0o700)
         rows = _copy_series(settings, half, progress)
+        save_registry(settings.registry, half)
         _copy_folder(settings, half)
         manifest = Manifest(
             _FORMAT, datetime.now(UTC), version("quietwater"),
@@ -104,7 +102,7 @@ def make_backup(settings: ServerSettings, target: Path, progress: Progress) -> M
         sync_folder(target.absolute().parent)
         with suppress(OSError):  # the backup is whole all the same; its age then says that nobody noted it
             (settings.data / _NEWEST).write_text(manifest.made_at.isoformat())
-    except (StoreUnavailable, ServerSaid, sqlite3.Error, OSError) as error:
+    except (StoreUnavailable, RegistryNotCopied, ServerSaid, sqlite3.Error, OSError) as error:
         raise BackupFailed(f"no backup was made: {error}") from error
     finally:
         shutil.rmtree(half, ignore_errors=True)
@@ -156,17 +154,19 @@ def _opened(path: Path):
 def _copy_folder(settings: ServerSettings, half: Path) -> None:
     """Copy what else is in the data folder: databases by their own means, files as they are."""
     address = settings.series
-    store = address.path.absolute() if isinstance(address, DuckDbAddress) else None
+    done = {(settings.data / FILE_NAME).absolute()}
+    if isinstance(address, DuckDbAddress):
+        done.add(address.path.absolute())
     for path in sorted(settings.data.rglob("*")):
         name = path.relative_to(settings.data)
         passing = any(Path(part).match(pattern) for part in name.parts for pattern in _PASSING)
-        if passing or name.as_posix().startswith(_QUEUES) or path.absolute() == store or not path.is_file():
+        if passing or name.as_posix().startswith(_QUEUES) or path.absolute() in done or not path.is_file():
             continue
         to = half / name
         to.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with suppress(FileNotFoundError):  # a running server may delete what it needs no more
             if _is_sqlite(path):
-                _copy_sqlite(path, to)
+                copy_sqlite(path, to)
             else:
                 shutil.copyfile(path, to)
             shutil.copymode(path, to)
@@ -175,18 +175,6 @@ def _copy_folder(settings: ServerSettings, half: Path) -> None:
 def _is_sqlite(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(len(_SQLITE)) == _SQLITE
-
-
-def _copy_sqlite(path: Path, to: Path) -> None:
-    with (
-        closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as source,
-        closing(sqlite3.connect(to)) as copy,
-    ):
-        source.backup(copy)
-        ((verdict,),) = copy.execute("PRAGMA integrity_check").fetchall()
-        if verdict != "ok":
-            raise BackupFailed(f"{path} is damaged: {verdict}")
-        copy.execute("PRAGMA journal_mode=DELETE")
 
 
 def _entries(folder: Path) -> Iterator[FileEntry]:
@@ -234,12 +222,13 @@ def restore_backup(source: Path, settings: ServerSettings, progress: Progress, *
             progress((n + 1) / len(manifest.files) * (1.0 if manifest.store == "duckdb" else 0.2))
         if manifest.store == "influxdb":
             _load_influx(settings.series, stage, lambda share: progress(0.2 + 0.8 * share), force=force)
+        load_registry(stage, settings.registry, data)
         aside = _make_room(data, there)
         for one in sorted(stage.iterdir()):
             one.rename(data / one.name)
         stage.rmdir()
         sync_folder(data)
-    except (StoreUnavailable, OSError) as error:
+    except (StoreUnavailable, RegistryNotCopied, OSError) as error:
         raise BackupFailed(f"nothing was restored: {error}") from error
     finally:
         shutil.rmtree(stage, ignore_errors=True)

@@ -13,7 +13,7 @@ import pytest
 import structlog
 
 from tests.postgres import PostgresServer, postgresql, programs
-from tests.registries import BACKEND_VARIABLE, OnServer
+from tests.registries import OnServer, on_server
 
 
 def pytest_configure() -> None:
@@ -72,7 +72,7 @@ def postgres_server(program: Callable[[str], str]) -> Iterator[PostgresServer]:
 @pytest.fixture(autouse=True)
 def _registry_of_choice(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Put registries on PostgreSQL where ``QUIETWATER_TEST_REGISTRY=postgresql`` says so."""
-    if os.environ.get(BACKEND_VARIABLE) != "postgresql":
+    if not on_server():
         yield
         return
     with OnServer(request.getfixturevalue("postgres_server")) as places:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -13,6 +14,11 @@ from store.registry.database import Registry
 from tests.postgres import PASSWORD, PostgresServer
 
 BACKEND_VARIABLE: Final = "QUIETWATER_TEST_REGISTRY"
+
+
+def on_server() -> bool:
+    """Whether the registries of this run are on PostgreSQL."""
+    return os.environ.get(BACKEND_VARIABLE) == "postgresql"
 
 
 class OnServer:

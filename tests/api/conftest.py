@@ -26,6 +26,8 @@ from store.registry.users import find_user, open_session
 from store.series.duckdb_store import DuckDbStore
 from store.series.interface import SeriesStore
 from tests.api import seeding
+from tests.postgres import PostgresServer
+from tests.registries import on_server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -79,9 +81,27 @@ def _registry_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def _seeded_database(postgres_server: PostgresServer) -> str:
+    """The same as a database, which others are made after."""
+    name = postgres_server.make_database()
+    registry = postgres_server.address(name).open()
+    seeding.seed_registry(registry)
+    registry.close()
+    return name
+
+
 @pytest.fixture
-def registry(tmp_path: Path, _registry_template: Path) -> Iterator[Registry]:
+def registry(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Registry]:
     """A seeded registry of this test's own."""
+    if on_server():
+        template = request.getfixturevalue("_seeded_database")
+        with request.getfixturevalue("postgres_server").database(template) as address:
+            registry = address.open()
+            yield registry
+            registry.close()
+        return
+    _registry_template = request.getfixturevalue("_registry_template")
     shutil.copytree(_registry_template, tmp_path / "registry")
     registry = Registry.in_folder(tmp_path / "registry")
     yield registry
