@@ -171,6 +171,7 @@ OPERATIONS: Final[Mapping[str, Access]] = {
     "renew_device_password": ADMINS,
     "make_enrolment": ADMINS,
     "redeem_enrolment": PUBLIC,
+    "renew_certificate": PUBLIC,
     "list_remote_settings": OFFICIALS,
     "list_configurations": OFFICIALS,
     "add_configuration": ADMINS,

@@ -26,6 +26,7 @@ from api.reports.build import report_desk
 from api.request_log import RequestLog
 from api.routes import (
     alerts,
+    certificates,
     checks,
     city,
     contacts,
@@ -73,7 +74,7 @@ _PREFIX: Final = "/api/v1"
 _VERSIONED: Final = (
     judging, noise_day, exclusions, checks, water_account, presets,
     dossiers, dossier_registers, dossier_files, dossier_surveys,
-    session, second_factor, contacts, tokens, sites, city, provisioning, enrolment, fleet,
+    session, second_factor, contacts, tokens, sites, city, provisioning, enrolment, certificates, fleet,
     noise, patterns, water, exports, alerts, handling, rules, live, records, reports, users, sensorthings,
 )  # fmt: skip
 _DESCRIPTION: Final = f"""

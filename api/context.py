@@ -23,7 +23,8 @@ class ApiConfig:
 
     ``base_url`` is the address that people use, such as ``https://quietwater.example``; where it is ``https``, the
     session's cookie is marked Secure. ``broker_url`` is the broker's address as devices reach it, ``broker_ca`` the
-    certificate (PEM) of the authority that signed the broker's, where it is our own. ``demo`` tells the
+    certificate (PEM) of the authority that signed the broker's, where it is our own, and ``authority`` the
+    folder of ours, where there may be one. ``demo`` tells the
     page to say that its data are a demonstration. ``tiles`` are the layers of the map, from below; without one it is
     drawn on ``ground``, GeoJSON, or else on a plain plan of the districts. ``user_rate`` bounds the requests of one
     user, ``address_rate`` those of one address without a login. With ``officials_need_factor`` administrators and the
@@ -33,6 +34,7 @@ class ApiConfig:
     base_url: str = ""
     broker_url: str = "mqtt://127.0.0.1:1883"
     broker_ca: str | None = None
+    authority: Path | None = None
     demo: bool = False
     officials_need_factor: bool = False
     tiles: tuple[TileLayer, ...] = ()

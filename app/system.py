@@ -243,6 +243,7 @@ class System:
                 base_url=self.settings.base_url or "", demo=demo,
                 broker_url=self.settings.device_broker_url or self.broker_url,
                 broker_ca=own_authority(self.settings, self.settings.device_broker_url or self.broker_url),
+                authority=self.settings.data / "ca",
                 officials_need_factor=self.settings.officials_need_factor,
                 tiles=self.settings.tiles, ground=self.settings.ground,
             ),

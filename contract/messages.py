@@ -176,6 +176,8 @@ class DeviceStatus(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     """It has just been taken over, and the one before comes back unless it works."""
     config_error: Annotated[str, Meta(max_length=1000)] | None = None
     """Why the newest configuration was refused or taken back."""
+    certificate_ends: UtcTime | None = None
+    """When the certificate is over with which the device comes to the broker."""
 
 
 class Stored(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

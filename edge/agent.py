@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from contract.clock import Clock
 from contract.messages import DeviceStatus, EdgeEvent, Stored
+from edge.certificate import lifetime, pairs
 from edge.config import AgentConfig
 from edge.courier import Courier
 from edge.health import boot_id, package_version, status
@@ -16,6 +18,7 @@ from edge.link import Link
 from edge.outbox import Outbox
 from edge.parts import Part
 from edge.remote import TRIAL_S, RemoteConfig
+from edge.renewal import Renewal
 from edge.sources import Sources
 
 _DRAIN_S: Final = 0.5
@@ -54,6 +57,8 @@ class Agent:
         self._courier = Courier(
             self._outbox, self._link, clock, commit_interval_s=config.outbox.commit_interval_s
         )
+        self._broker = broker
+        self._upstream = config.server
         self._remote.begin(self._use)
 
     @property
@@ -87,6 +92,9 @@ class Agent:
             Part(self._name, "status", self._tell_status),
             Part(self._name, "configuration", self._follow_config),
         ]
+        if self._upstream is not None and self._broker.tls:
+            renewal = Renewal(self._broker, self._upstream, self._clock, self._link.drop)
+            self._parts.append(Part(self._name, "renewal", renewal.run))
         for part in self._parts:
             part.start()
         self._sources.start()
@@ -130,7 +138,16 @@ class Agent:
             self._status_due.clear()
             if not stop.is_set():
                 now = self._clock.now()
-                self._link.publish_status(status(self._outbox, self._folder, now, self._remote.report))
+                self._link.publish_status(
+                    status(self._outbox, self._folder, now, self._remote.report, self._certificate_ends())
+                )
+
+    def _certificate_ends(self) -> datetime | None:
+        if not self._broker.tls:
+            return None
+        shown = pairs(self._broker.cert_file, self._broker.key_file, self._broker.renewed_file)
+        life = lifetime(shown[0][0]) if shown else None
+        return None if life is None else life.ends_at
 
     def _on_stored(self, answer: Stored) -> None:
         self._courier.on_stored(answer)

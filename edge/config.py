@@ -6,6 +6,7 @@ import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -43,6 +44,19 @@ class OutboxSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Bound of the file's content, MiB; the default holds two weeks of seconds."""
 
 
+class UpstreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The server's page, where the device renews its certificate."""
+
+    url: Annotated[str, Meta(pattern=r"^https?://[^/\s]+/?$")]
+    ca_file: str | None = None
+    """Certificate of the authority that signed the server's, where the system does not know it."""
+
+    def __post_init__(self) -> None:
+        host = urlsplit(self.url).hostname
+        if self.url.startswith("http:") and host not in ("127.0.0.1", "localhost", "::1"):
+            raise ValueError(f"url: {self.url} is without TLS: anybody on the way could read the password")
+
+
 class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One device: who it is, what it measures, where it sends."""
 
@@ -52,6 +66,7 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Folder of the outbox and the pulse counters."""
     mqtt: MqttSettings = MqttSettings()
     outbox: OutboxSettings = OutboxSettings()
+    server: UpstreamSettings | None = None
     status_interval_s: Annotated[float, Meta(ge=5, le=3600)] = 30.0
     """How often the device tells how it is."""
     noise: NoiseSettings | None = None
@@ -67,6 +82,7 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             ca_file=self.mqtt.ca_file,
             cert_file=self.mqtt.cert_file,
             key_file=self.mqtt.key_file,
+            renewed_file=str(Path(self.data) / f"{self.site}.{self.device}.certificate.pem"),
         )
 
     def _password(self) -> str | None:
@@ -110,8 +126,12 @@ def _resolved(config: AgentConfig, base: Path) -> AgentConfig:
         for key in ("password_file", "ca_file", "cert_file", "key_file")
         if (value := getattr(mqtt, key)) is not None
     }
+    server = config.server
+    if server is not None and server.ca_file is not None:
+        server = msgspec.structs.replace(server, ca_file=str(base / server.ca_file))
     return msgspec.structs.replace(
         config,
+        server=server,
         data=str(base / config.data),
         mqtt=msgspec.structs.replace(mqtt, **files),
         noise=None if config.noise is None else config.noise.resolved(base),

@@ -22,12 +22,14 @@ import msgspec
 from msgspec import Meta
 
 from contract.messages import Slug
+from edge.certificate import Request, demand_fits, make_request
 from edge.config import AgentConfig, ConfigError, load
 
 _TIMEOUT_S: Final = 20.0
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 PASSWORD_FILE: Final = "edge.password"  # noqa: S105  the name of a file
 BROKER_CA_FILE: Final = "broker-ca.pem"
+CERTIFICATE_FILE: Final = "device.pem"
 
 
 class EnrolmentFailed(Exception):
@@ -43,6 +45,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     password: Annotated[str, Meta(min_length=1)]
     broker_url: str
     configuration: str
+    certificate: str | None = None
+    """Certificate (PEM) for our own key, where devices may come to the broker by it."""
     broker_ca: str | None = None
     """Certificate (PEM) of the authority that signed the broker's, where it is the server's own."""
 
@@ -70,16 +74,22 @@ def enrol(code: str, server: str, config: Path, *, ca_file: Path | None = None, 
         password = Path(before.mqtt.password_file or password)
     for folder in {config.parent, password.parent}:
         _demand_writable(folder)
-    identity = fetch(code, server, ca_file, device=f"{before.site}/{before.device}" if before else None)
-    return _keep(identity, config, password, configured=before is None)
+    made = make_request("device") if before is None else None  # who we are only the server knows yet
+    device = f"{before.site}/{before.device}" if before else None
+    identity = fetch(code, server, ca_file, device=device, csr=made.csr if made else None)
+    if made is not None:
+        identity = _with_server(identity, server, ca_file)
+    return _keep(identity, config, password, made)
 
 
-def fetch(code: str, server: str, ca_file: Path | None = None, *, device: str | None = None) -> Identity:
+def fetch(
+    code: str, server: str, ca_file: Path | None = None, *, device: str | None = None, csr: str | None = None
+) -> Identity:
     """Ask the server; a code of another device than ``device`` is refused there. Raises :class:`EnrolmentFailed`."""
     address = f"{server.rstrip('/')}/api/v1/enrolments/redeem"
     request = urllib.request.Request(  # noqa: S310  the scheme was looked at
         address,
-        json.dumps({"code": code, "device": device}).encode(),
+        json.dumps({"code": code, "device": device, **({"csr": csr} if csr else {})}).encode(),
         {"Content-Type": "application/json"},
         method="POST",
     )
@@ -135,10 +145,28 @@ def _demand_writable(folder: Path) -> None:
         ) from error
 
 
-def _keep(identity: Identity, config: Path, password: Path, *, configured: bool) -> Kept:
+def _with_server(identity: Identity, server: str, ca_file: Path | None) -> Identity:
+    """Note in the configuration where the certificate is renewed: the address that has just worked."""
+    safe = server.startswith("https:") or urlsplit(server).hostname in _LOOPBACK
+    if identity.certificate is None or not safe:
+        return identity
+    lines = ["", "[server]", f"url = {json.dumps(server)}"]
+    if ca_file is not None:
+        lines.append(f"ca_file = {json.dumps(str(ca_file.absolute()))}")
+    text = identity.configuration.rstrip() + "\n" + "\n".join(lines) + "\n"
+    return msgspec.structs.replace(identity, configuration=text)
+
+
+def _keep(identity: Identity, config: Path, password: Path, made: Request | None) -> Kept:
+    """Write what was given; ``made`` is our new key where the configuration is new too."""
+    configured = made is not None
     try:
-        if configured:
+        if made is not None:
             _checked(identity.configuration)
+            if identity.certificate is not None:
+                demand_fits(identity.certificate, made.key)
+                pair = identity.certificate.strip() + "\n" + made.key
+                _write(config.parent / CERTIFICATE_FILE, pair, 0o600)
             _write(config, identity.configuration, 0o640)
         if identity.broker_ca is not None:
             _write(config.parent / BROKER_CA_FILE, identity.broker_ca, 0o644)
@@ -147,6 +175,8 @@ def _keep(identity: Identity, config: Path, password: Path, *, configured: bool)
         raise EnrolmentFailed(
             f"{error.filename or config.parent} cannot be written: {error.strerror}"
         ) from error
+    except ValueError as error:
+        raise EnrolmentFailed(f"what the server gave cannot be used: {error}") from error
     return Kept(identity, config, password, configured)
 
 

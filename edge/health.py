@@ -51,7 +51,13 @@ def clock_synced() -> bool | None:
     return _TIMESYNC.exists() if _TIMESYNC.parent.exists() else None
 
 
-def status(outbox: Outbox, folder: Path, now: datetime, config: ConfigReport) -> DeviceStatus:
+def status(
+    outbox: Outbox,
+    folder: Path,
+    now: datetime,
+    config: ConfigReport,
+    certificate_ends: datetime | None = None,
+) -> DeviceStatus:
     """Return the status to publish."""
     oldest_ms = outbox.oldest_t_ms()
     return DeviceStatus(
@@ -70,4 +76,5 @@ def status(outbox: Outbox, folder: Path, now: datetime, config: ConfigReport) ->
         config_version=config.version,
         config_on_trial=config.on_trial or None,
         config_error=config.error,
+        certificate_ends=certificate_ends,
     )

@@ -49,7 +49,10 @@ _STUCK_S: Final = 8.0
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where the broker is and who we are there. ``ca_file`` and the client certificate are for ``mqtts``."""
+    """Where the broker is and who we are there. ``ca_file`` and the client certificate are for ``mqtts``.
+
+    ``renewed_file`` holds a certificate with its key, where the device has renewed its own.
+    """
 
     url: str
     username: str | None = None
@@ -58,6 +61,7 @@ class Broker:
     ca_file: str | None = None
     cert_file: str | None = None
     key_file: str | None = None
+    renewed_file: str | None = None
 
     @property
     def nodes(self) -> list[str]:
@@ -133,6 +137,9 @@ class Link:
         self._stop = threading.Event()
         self._end_session = threading.Event()
         self._connected = threading.Event()
+        self._failures = 0
+        self._login_of = 0
+        self._let_in = False
         self._answered = False
         """Whether the broker answered our CONNECT in this session, be it with a refusal."""
         self._live: _Session | None = None
@@ -189,9 +196,8 @@ class Link:
     # -- network thread ----------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        failures = 0
         while not self._stop.is_set():
-            self._answered = False
+            self._answered = self._let_in = False
             reached = None
             try:
                 reached = self._session()
@@ -201,10 +207,12 @@ class Link:
             self._live = None
             if reached is None or self._answered or not self._suspect_version():
                 self._turn_of += 1
+            if not self._let_in and (self._answered or reached is not None):
+                self._login_of += 1
             lasted = reached is not None and self._answered and time.monotonic() - reached > _STEADY_S
-            failures = 0 if lasted else failures + 1
+            self._failures = 0 if lasted else self._failures + 1
             # Another node is worth a try at once; the pauses grow with each round of them.
-            self._stop.wait(backoff_s(failures // len(self._broker.nodes), random.random()))  # noqa: S311
+            self._stop.wait(backoff_s(self._failures // len(self._broker.nodes), random.random()))  # noqa: S311
         self._wake_r.close()
         self._wake_w.close()
 
@@ -272,10 +280,14 @@ class Link:
             reconnect_on_failure=False,  # _run makes each new connection, with jitter
             **options,
         )
+        logins = _logins(self._broker)
+        login = logins[self._login_of % len(logins)]
         if self._broker.username:
-            client.username_pw_set(self._broker.username, self._broker.password)
+            client.username_pw_set(
+                self._broker.username, self._broker.password if login.with_password else None
+            )
         if self._broker.tls:
-            client.tls_set_context(_tls_context(self._broker))
+            client.tls_set_context(login.context(self._broker.ca_file))
         client.max_queued_messages_set(_WINDOW + 10)
         client.max_inflight_messages_set(_WINDOW)
         client.will_set(self._topic("status"), encode(DeviceStatus(state="offline")), qos=1, retain=True)
@@ -350,6 +362,7 @@ class Link:
             if self._last_trouble:
                 log.info("link is up again", device=self._device, host=self._broker.node(self._turn_of)[0])
             self._last_trouble = ""
+        self._let_in = True
         self._connected.set()
         self._on_connected()
 
@@ -394,8 +407,30 @@ def backoff_s(failures: int, chance: float) -> float:
     return most * (0.1 + 0.9 * chance)
 
 
-def _tls_context(broker: Broker) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=broker.ca_file)
-    if broker.cert_file:
-        context.load_cert_chain(broker.cert_file, broker.key_file)
-    return context
+@dataclass(frozen=True, slots=True)
+class _Login:
+    """One way to come in: a certificate with its key, a password, or both."""
+
+    pair: tuple[str, str | None] | None
+    with_password: bool
+
+    def context(self, ca_file: str | None) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=ca_file)
+        if self.pair is not None:
+            context.load_cert_chain(*self.pair)
+        return context
+
+
+def _logins(broker: Broker) -> list[_Login]:
+    """Return the ways to come in. Tried in turn when one is refused: the one that was let in is kept.
+
+    nats-server takes no password beside a certificate, and Mosquitto may want the password alone; a broker that was not
+    told of a new certificate yet takes the one before.
+    """
+    if not broker.tls or (broker.cert_file is None and broker.renewed_file is None):
+        return [_Login(None, True)]
+    from edge.certificate import pairs
+
+    shown = pairs(broker.cert_file, broker.key_file, broker.renewed_file)
+    passwords = (False, True) if broker.password else (False,)
+    return [_Login(pair, has) for pair in shown for has in passwords] or [_Login(None, True)]

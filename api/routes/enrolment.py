@@ -7,15 +7,20 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Body, Path, Request
 from pydantic import BaseModel, Field
+from sqlalchemy.orm import Session
 
 from api import registry_reads as reads
 from api.agent_configuration import agent_configuration
 from api.audit import record
+from api.context import ApiContext
 from api.guard import Context, Who
 from api.problems import ApiProblem, documented
 from api.routes.session import demand_patience, throttle_of
 from api.schemas import Out
+from store.registry.authority import Authority
+from store.registry.certificates import sign
 from store.registry.enrolment import LONGEST, USUAL, CodeRefused, Refusal, make_code, redeem
+from store.registry.models import Device
 from store.registry.provisioning import broker_username
 
 router = APIRouter(tags=["devices"])
@@ -59,6 +64,11 @@ class RedeemIn(BaseModel):
     device: str | None = Field(
         default=None, max_length=65, description="Which device asks, where it is one already: SITE/NAME."
     )
+    csr: str | None = Field(
+        default=None,
+        max_length=8192,
+        description="Request (PEM) to certify the device's own key. Its name does not matter.",
+    )
 
 
 class IdentityOut(Out):
@@ -71,6 +81,9 @@ class IdentityOut(Out):
     broker_url: str = Field(examples=["mqtts://quietwater.example:8883"])
     broker_ca: str | None = Field(
         description="Certificate (PEM) of the authority that signed the broker's, where it is the server's own."
+    )
+    certificate: str | None = Field(
+        description="Certificate (PEM) for the request's key, where devices come to the broker by TLS of our authority."
     )
     configuration: str = Field(description="The text of `edge.toml`, to be kept where there is none yet.")
 
@@ -116,12 +129,34 @@ def redeem_enrolment(request: Request, context: Context, given: Annotated[Redeem
         row = found.device
         name = f"{row.site}/{row.name}"
         record(session, name, "device.enrolled", name, now, {"address": address})
+        certificate = _certified(context, session, row, given.csr, now)
         identity = IdentityOut(
             site=row.site, device=row.name, username=broker_username(row.site, row.name), password=found.password,
             broker_url=context.config.broker_url, broker_ca=context.config.broker_ca,
+            certificate=certificate,
             configuration=agent_configuration(
-                row.site, row.name, row.kind, context.config.broker_url, own_ca=context.config.broker_ca is not None
+                row.site, row.name, row.kind, context.config.broker_url,
+                own_ca=context.config.broker_ca is not None, certified=certificate is not None,
             ),
         )  # fmt: skip
     throttle_of(request).succeeded(_TRIES, address)
     return identity
+
+
+def _certified(
+    context: ApiContext, session: Session, row: Device, csr: str | None, now: datetime
+) -> str | None:
+    """Certify the key of a device that enrols, where the broker trusts our authority."""
+    folder = context.config.authority
+    authority = (
+        Authority.open(folder)
+        if folder is not None and csr is not None and context.config.broker_ca
+        else None
+    )
+    if authority is None or csr is None:
+        return None
+    try:
+        signed = sign(session, authority, row, csr, who=f"{row.site}/{row.name}", now=now)
+    except ValueError as error:
+        raise ApiProblem(422, "invalid_input", f"csr: {error}") from None
+    return signed.certificate.decode()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -22,6 +23,7 @@ _CA_DAYS: Final = 20 * 365
 DEVICE_DAYS: Final = 2 * 365
 """How long a device's certificate is valid unless told otherwise."""
 SERVER_DAYS: Final = 825
+_CURVES: Final = ("secp256r1", "secp384r1")
 _CRL_DAYS: Final = 10 * 365
 """A broker refuses everybody once its list is over; ours is written anew with each change, so that it need not be."""
 _BACKDATED: Final = timedelta(hours=1)
@@ -44,6 +46,15 @@ class Revoked:
 
     serial: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A certificate (PEM) for a key that somebody else has."""
+
+    certificate: bytes
+    serial: str
+    expires_at: datetime
 
 
 class Authority:
@@ -108,6 +119,27 @@ class Authority:
             [x509.DNSName(certificate_user(name, format(serial, "x")))],
         )  # fmt: skip
 
+    def for_request(self, csr: str, name: str, now: datetime, *, days: int = DEVICE_DAYS) -> Signed:
+        """Return a certificate for the key of a request (CSR, PEM), as :meth:`for_device` does for a new one.
+
+        Of the request only the key counts. Raises ``ValueError`` for one that its own key did not sign, or a key that
+        is too weak.
+        """
+        try:
+            request = x509.load_pem_x509_csr(csr.encode())
+            proved = request.is_signature_valid
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise ValueError("this is no certificate request (CSR, PEM)") from error
+        key = request.public_key()
+        if not proved:
+            raise ValueError("the request is not signed with the key that it names")
+        if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in _CURVES:
+            raise ValueError(f"the key must be on an elliptic curve: {' or '.join(_CURVES)}")
+        serial = x509.random_serial_number()
+        names = [x509.DNSName(certificate_user(name, format(serial, "x")))]
+        made = self._certify(key, name, now, days, ExtendedKeyUsageOID.CLIENT_AUTH, serial, names)
+        return Signed(_pem(made), format(serial, "x"), made.not_valid_after_utc)
+
     def for_client(self, name: str, now: datetime, *, days: int = SERVER_DAYS) -> Pair:
         """Return a new certificate for the server's own processes; NATS knows them by :func:`processes_user`."""
         return self._sign(
@@ -150,14 +182,20 @@ class Authority:
         names: list[x509.GeneralName],
     ) -> Pair:  # fmt: skip
         key = ec.generate_private_key(ec.SECP256R1())
-        made = (
-            _builder(_name(subject), self._certificate.subject, key.public_key(), now, days, serial)
+        made = self._certify(key.public_key(), subject, now, days, usage, serial, names)
+        return Pair(_pem(made), _key_pem(key), format(serial, "x"), made.not_valid_after_utc)
+
+    def _certify(
+        self, key: ec.EllipticCurvePublicKey, subject: str, now: datetime, days: int, usage: x509.ObjectIdentifier,
+        serial: int, names: Sequence[x509.GeneralName],
+    ) -> x509.Certificate:  # fmt: skip
+        return (
+            _builder(_name(subject), self._certificate.subject, key, now, days, serial)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        return Pair(_pem(made), _key_pem(key), format(serial, "x"), made.not_valid_after_utc)
 
 
 def certificate_user(name: str, serial: str) -> str:

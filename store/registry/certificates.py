@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from store.registry.authority import DEVICE_DAYS, Authority, Pair, Revoked
+from store.registry.authority import DEVICE_DAYS, Authority, Pair, Revoked, Signed
 from store.registry.models import Certificate, Device
 from store.registry.provisioning import broker_username
+
+_MOST_A_DAY: Final = 10
 
 
 def issue(
@@ -35,6 +38,45 @@ def issue(
     )  # fmt: skip
     session.flush()
     return pair
+
+
+class MayNotRenew(ValueError):
+    """The device gets no certificate by itself; the text says why."""
+
+
+def sign(
+    session: Session, authority: Authority, device: Device, csr: str, *, who: str, now: datetime,
+    days: int = DEVICE_DAYS,
+) -> Signed:  # fmt: skip
+    """Certify a key that the device has made. Raises ``ValueError`` for a request that cannot be certified."""
+    signed = authority.for_request(csr, broker_username(device.site, device.name), now, days=days)
+    session.add(
+        Certificate(
+            serial=signed.serial, site=device.site, device=device.name, issued_by=who, issued_at=now,
+            expires_at=signed.expires_at,
+        )
+    )  # fmt: skip
+    session.flush()
+    return signed
+
+
+def demand_may_renew(session: Session, device: Device, now: datetime) -> None:
+    """Raise :class:`MayNotRenew` for a device that is switched off, was revoked, or asks all the time.
+
+    One is revoked whose newest certificate is: only a person can bring it back, with a code.
+    """
+    if not device.enabled:
+        raise MayNotRenew("this device is switched off")
+    rows = session.scalars(
+        select(Certificate)
+        .where(Certificate.site == device.site, Certificate.device == device.name)
+        .order_by(Certificate.issued_at.desc())
+        .limit(_MOST_A_DAY)
+    ).all()
+    if rows and rows[0].revoked_at is not None:
+        raise MayNotRenew("the certificate of this device was revoked: enrol it anew")
+    if len(rows) == _MOST_A_DAY and now - rows[-1].issued_at < timedelta(days=1):
+        raise MayNotRenew(f"this device got {_MOST_A_DAY} certificates within a day; ask again tomorrow")
 
 
 def revoke(session: Session, device: Device, *, now: datetime, serial: str | None = None) -> list[str]:

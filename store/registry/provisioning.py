@@ -27,6 +27,10 @@ _PBKDF2_ROUNDS: Final = 101
 """Low on purpose, both: the passwords are 192 random bits, and ten thousand devices may reconnect at once."""
 
 
+_NOBODY: Final = bcrypt.hashpw(b"nobody has this password", bcrypt.gensalt(_BCRYPT_ROUNDS, prefix=b"2a"))
+"""Checked where there is no device: the answer takes as long."""
+
+
 class AlreadyExists(ValueError):
     """There is a site, device or meter of that name."""
 
@@ -89,6 +93,15 @@ def set_device_password(session: Session, site: str, name: str, password: str | 
     device.secret_hash, device.mosquitto_hash = _hash(password), mosquitto_hash(password)
     session.flush()
     return password
+
+
+def device_of_login(session: Session, username: str, password: str) -> Device | None:
+    """Return the device of a broker login, or ``None`` where the name or the password is wrong."""
+    site, _, name = username.partition(".")
+    device = session.get(Device, (site, name))
+    known = _NOBODY if device is None else device.secret_hash.encode()
+    right = bcrypt.checkpw(password.encode()[:72], known)
+    return device if right else None
 
 
 def add_meter(

@@ -18,7 +18,10 @@ from app.settings import ServerSettings
 from app.system import System
 from contract.clock import SystemClock
 from edge.agent import Agent
+from edge.certificate import demand_fits
 from edge.config import load
+from store.registry.authority import Authority
+from store.registry.certificates import certificates
 from store.registry.enrolment import make_code
 from store.registry.models import Device
 from store.registry.provisioning import add_device, add_site
@@ -108,6 +111,38 @@ def test_what_cannot_be_is_told_and_costs_no_code(system, tmp_path) -> None:
     # The code that was refused for another device is still good for its own.
     yard = tmp_path / "yard" / "edge.toml"
     assert run("edge", "enrol", code_of(system, "yard"), "--server", server, "--config", yard).exit_code == 0
+
+
+def test_a_device_that_enrols_has_its_own_key_certified(tmp_path, free_port) -> None:
+    data = tmp_path / "server"
+    ours = Authority.open_or_make(data / "ca", SystemClock().now())
+    system = System(
+        ServerSettings(
+            data=data, port=0, mqtt_port=free_port(), device_broker_url="mqtts://broker.example:8883"
+        )
+    )
+    system.open()
+    try:
+        with system.registry.session() as session:
+            add_site(session, "lake", label_zh="湖畔", label_en="Lakeside", now=NOW)
+            add_device(session, "lake", "gate", kind="noise", label_zh="门", label_en="Gate", now=NOW)
+        system.start(SystemClock())
+        config = tmp_path / "pi" / "edge.toml"
+        told = run("edge", "enrol", code_of(system), "--server", system.address, "--config", config)
+        assert told.exit_code == 0, told.output
+        pair = config.with_name("device.pem")
+        assert stat.S_IMODE(pair.stat().st_mode) == 0o600
+        demand_fits(
+            pair.read_text(), pair.read_text()[pair.read_text().index("-----BEGIN PRIVATE") :], "lake.gate"
+        )
+        loaded = load(config)
+        assert loaded.mqtt.cert_file == str(pair) and loaded.server is not None
+        assert loaded.server.url == system.address
+        assert config.with_name("broker-ca.pem").read_bytes() == ours.certificate_pem
+        with system.registry.reader() as session:
+            assert [(row.site, row.device) for row in certificates(session)] == [("lake", "gate")]
+    finally:
+        system.stop()
 
 
 @contextmanager
