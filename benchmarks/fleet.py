@@ -1,8 +1,8 @@
 """Ten thousand devices at one reading a second: is every reading stored, how late, and does memory stay level?
 
-Each part is a process of its own: nats-server as the embedded broker, ``quietwater ingest`` (with DuckDB in it, or
-beside InfluxDB), and ``quietwater simulate`` as the fleet, all on two processors. What must be in the store is
-computed again from the scenario: every site's count, and every value of a sample of devices. A run in which a reading
+Each part is a process of its own: nats-server as the embedded broker (or Mosquitto), ``quietwater ingest`` (with
+DuckDB in it, or beside InfluxDB), and ``quietwater simulate`` as the fleet, all on two processors. What must be in the
+store is computed again from the scenario: every site's count, and every value of a sample of devices. A run in which a reading
 is missing, doubled or wrong ends with an error.
 
 ``lag`` is asked of ingest once a second: now less the newest stored second's end. ``to stored`` is seen by the
@@ -10,7 +10,7 @@ devices: from the end of a second to the ``stored`` that names it, the wait for 
 included.
 
 ``python -m benchmarks.fleet --minutes 10 [--devices 10000] [--meters 0] [--batch 2] [--connections 4]
-[--store duckdb|influxdb] [--json FILE]``
+[--broker embedded|mosquitto] [--store duckdb|influxdb] [--json FILE]``
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import psutil
 
 from app.broker import free_port
 from app.simulate.interruptions import outages
@@ -42,7 +43,7 @@ from store.series.address import DuckDbAddress, InfluxAddress, open_store
 from store.series.influx_setup import init_store
 from store.series.interface import SeriesStore
 from store.series.retention import Retention
-from tests.broker import wait_for
+from tests.broker import mosquitto, wait_for
 from tests.store.series.servers import influxdb
 
 _SAMPLE: Final = 200
@@ -57,15 +58,11 @@ class Bench:
         self.port, self.metrics_port = free_port(), free_port()
         self._data = ("--data", str(folder / "data"))
         self._register()
-        broker = stack.enter_context(
-            part(folder, "broker", "broker", *self._data, "--mqtt-port", str(self.port))
-        )
-        broker.until("Quietwater runs")
-        self.processes = {"broker": _nats(broker)}
+        self.processes = {"broker": self._broker(stack)}
         self.address, store = self._store(stack)
         ingest = stack.enter_context(
             part(
-                folder, "ingest", "ingest", *self._data, "--mqtt-port", str(self.port), *store,
+                folder, "ingest", "ingest", *self._data, "--broker", f"mqtt://127.0.0.1:{self.port}", *store,
                 "--metrics-port", str(self.metrics_port),
             )
         )  # fmt: skip
@@ -85,6 +82,18 @@ class Bench:
         fleet.until("measuring begins", 600)
         self.processes["simulator"] = fleet.watched()
         return fleet
+
+    def _broker(self, stack: ExitStack) -> psutil.Process:
+        if self.options.broker == "mosquitto":
+            stack.enter_context(
+                mosquitto(program("mosquitto", "mosquitto"), self.folder / "mosquitto", self.port)
+            )
+            return next(one for one in psutil.Process().children() if "mosquitto" in one.name())
+        arguments = ("broker", *self._data, "--mqtt-port", str(self.port))
+        broker = stack.enter_context(part(self.folder, "broker", *arguments))
+        broker.until("Quietwater runs")
+        wait_for(lambda: broker.watched().children(recursive=True), 30, "the broker's child")
+        return next(one for one in broker.watched().children(recursive=True) if "nats-server" in one.name())
 
     def _register(self) -> None:
         options = self.options
@@ -107,15 +116,8 @@ class Bench:
         address = InfluxAddress(server.url)
         init_store(address, Retention())
         assert server.process is not None
-        import psutil
-
         self.processes["store"] = psutil.Process(server.process.pid)
         return address, ["--store", server.url]
-
-
-def _nats(broker: Part) -> Any:
-    wait_for(lambda: broker.watched().children(recursive=True), 30, "the broker's child")
-    return next(one for one in broker.watched().children(recursive=True) if "nats-server" in one.name())
 
 
 class LagSamples:
@@ -149,6 +151,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--connections", type=int, default=4)
     parser.add_argument("--store", choices=["duckdb", "influxdb"], default="duckdb")
+    parser.add_argument("--broker", choices=["embedded", "mosquitto"], default="embedded")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -253,7 +256,8 @@ def _wrong_values(store: SeriesStore, noise: NoiseReadings, begin: int, end: int
 def _print(result: dict[str, Any]) -> None:
     summary, options, lag = result["summary"], result["options"], result["lag_s"]
     print(
-        f"{options['devices']} devices, {options['meters']} meters, {options['minutes']} min, {options['store']}, "
+        f"{options['devices']} devices, {options['meters']} meters, {options['minutes']} min, {options['broker']}, "
+        f"{options['store']}, "
         f"{options['batch']} s a message, {summary['connections']} connections, load {result['load'][0]:.1f}"
     )
     print(

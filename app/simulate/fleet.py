@@ -327,9 +327,10 @@ class Fleet:
         device = self._by_name.get((name.site, name.device))
         if device is None:
             return
-        gone = device.outstanding.confirmed(answer.stored)
-        self.counts.confirmed += len(gone)
-        self.counts.refused += len(device.outstanding.confirmed(answer.refused))
+        gone, late = device.outstanding.confirmed(answer.stored)
+        self.counts.confirmed += len(gone) + late
+        refused, late = device.outstanding.confirmed(answer.refused)
+        self.counts.refused += len(refused) + late
         if device.kind == "noise" and device.number not in self.noise.faults:
             now_s = self._clock.now().timestamp()
             for seq, live in gone:

@@ -55,8 +55,11 @@ class Outstanding:
                 self.waiting.append((first, begin - 1))
         return messages
 
-    def confirmed(self, ranges: Iterable[tuple[int, int]]) -> list[tuple[int, bool]]:
-        """Let go of what the server has dealt with; return (``seq``, sent at once) of each that was under way."""
+    def confirmed(self, ranges: Sequence[tuple[int, int]]) -> tuple[list[tuple[int, bool]], int]:
+        """Let go of what the server has dealt with.
+
+        Returns (``seq``, sent at once) of each that was under way, and how many waited to be sent again.
+        """
         gone: list[tuple[int, bool]] = []
         for first, last in ranges:
             named = range(first, last + 1)
@@ -64,9 +67,10 @@ class Outstanding:
                 named = [seq for seq in self.under_way if seq in named]
             told = ((seq, self.under_way.pop(seq, None)) for seq in named)
             gone += [(seq, one[1]) for seq, one in told if one is not None]
+        waited = self.depth
         if self.waiting:
             self._drop_waiting(ranges)
-        return gone
+        return gone, waited - self.depth
 
     def expire(self, now_s: float, patience_s: float = ANSWER_TIMEOUT_S) -> int:
         """Have sent again what was sent more than ``patience_s`` ago; return how many those are."""
@@ -87,7 +91,7 @@ class Outstanding:
             seqs, self.under_way = list(self.under_way), {}
             self.keep(seqs)
 
-    def _drop_waiting(self, ranges: Iterable[tuple[int, int]]) -> None:
+    def _drop_waiting(self, ranges: Sequence[tuple[int, int]]) -> None:
         for first, last in ranges:
             left: list[tuple[int, int]] = []
             for begin, end in self.waiting:
