@@ -2,8 +2,8 @@
 
 Each part is a process of its own: nats-server as the embedded broker (or Mosquitto), ``quietwater ingest`` (with
 DuckDB in it, or beside InfluxDB), and ``quietwater simulate`` as the fleet, all on two processors. What must be in the
-store is computed again from the scenario: every site's count, and every value of a sample of devices. A run in which a reading
-is missing, doubled or wrong ends with an error.
+store is computed again from the scenario: every site's count, and every value of a sample of devices. A run in which a
+reading is missing, doubled or wrong ends with an error.
 
 ``lag`` is asked of ingest once a second: now less the newest stored second's end. ``to stored`` is seen by the
 devices: from the end of a second to the ``stored`` that names it, the wait for a message of ``--batch`` seconds

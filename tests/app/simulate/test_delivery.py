@@ -30,7 +30,9 @@ def test_the_backlog_goes_newest_first_in_messages_and_within_the_window() -> No
     assert max(map(len, messages)) == MESSAGE_READINGS
 
 
-@given(st.lists(st.tuples(st.sampled_from(["made", "send", "confirm", "expire", "break"]), st.integers(1, 60))))
+@given(
+    st.lists(st.tuples(st.sampled_from(["made", "send", "confirm", "expire", "break"]), st.integers(1, 60)))
+)
 def test_whatever_happens_a_reading_is_owed_until_it_is_confirmed(
     steps: list[tuple[str, int]],
 ) -> None:
