@@ -1,7 +1,7 @@
 """What a fleet of any size needs and costs: arithmetic over measured figures and stated assumptions, no measurement.
 
-``python -m benchmarks.scale_model [--batch 1|10] [--measured FILE] [--assume KEY=VALUE ...]
-[--devices 10000,1000000,100000000]`` prints the tables of ``docs/scale.md``. ``FILE`` is JSON with figures of another machine by the names below.
+``python -m benchmarks.scale_model [--batch 1|10] [--measured FILE] [--assume KEY=VALUE ...] [--devices 1e4,1e6]``
+prints the tables of ``docs/scale.md``. ``FILE`` is JSON with figures of another machine by the names below.
 """
 
 from __future__ import annotations
