@@ -52,7 +52,7 @@ PIN := $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --ge
 pins: $(VENV)/.dev
 	$(PIN) pyproject.toml requirements/build.in --extra edge --extra edge-gpio -o requirements/edge.txt
 	$(PIN) pyproject.toml requirements/build.in --extra edge --extra server -o requirements/run.txt
-	$(PIN) pyproject.toml requirements/build.in --extra edge --extra edge-gpio --extra server --extra dev -o requirements/dev.txt
+	$(PIN) pyproject.toml requirements/build.in --extra edge --extra edge-gpio --extra server --extra otel --extra dev -o requirements/dev.txt
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV) || { echo "python3-venv is missing; on Debian: apt-get install python3-venv" >&2; exit 1; }

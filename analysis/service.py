@@ -19,6 +19,7 @@ from analysis.rollups import roll_up
 from analysis.rules.watch import Watch
 from analysis.shard import EVERY_SITE, Shard, Turn
 from contract.clock import Clock
+from contract.spans import NO_SPANS, Spans
 from store.registry.database import Registry
 from store.series.interface import SeriesStore, StoreUnavailable
 
@@ -66,10 +67,11 @@ class Analysis:
     def __init__(
         self, series: SeriesStore, registry: Registry, clock: Clock, *,
         on_alert: Callable[[AlertSnapshot], None] | None = None, base_url: str | None = None,
-        shard: Shard | None = None,
+        shard: Shard | None = None, spans: Spans = NO_SPANS,
     ) -> None:  # fmt: skip
         self._series = series
         self._clock = clock
+        self._spans = spans
         self._on_alert = on_alert
         self.shard = shard
         self._book = AlertBook(registry, Queue())
@@ -185,7 +187,8 @@ class Analysis:
     def _attempt(self, what: str, work: Callable[[], None]) -> bool:
         """Do ``work``; log its first failure and its first success after one."""
         try:
-            work()
+            with self._spans.span(f"analysis {what}"):
+                work()
         except Exception as error:
             waits = isinstance(error, StoreUnavailable)
             if waits:

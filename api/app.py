@@ -114,7 +114,7 @@ def create_app(context: ApiContext) -> FastAPI:
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
     app.add_middleware(MeasureRequests, metrics=app.state.metrics)
     app.add_middleware(BodyLimit, most_bytes=_MOST_BODY, larger=_LARGER_BODIES)
-    app.add_middleware(RequestLog)
+    app.add_middleware(RequestLog, spans=context.spans)
     app.add_middleware(
         SecurityHeaders,
         secure=context.config.cookie_secure,

@@ -13,6 +13,7 @@ from api.map_tiles import TileLayer
 from api.metric_table import Numbers
 from api.ratelimit import ADDRESS_RATE, USER_RATE, Rate
 from contract.clock import Clock, SystemClock
+from contract.spans import NO_SPANS, Spans
 from store.registry.database import Registry
 from store.series.interface import SeriesStore
 
@@ -67,6 +68,7 @@ class ApiContext:
     ``ready`` holds a probe for each further part that must work for ``/readyz`` to say yes; probes must not block.
     ``alive`` holds one for each part that has a loop, for ``/healthz``: a restart would mend what it finds.
     ``metrics`` gives the counts of each further part for ``/metrics``, as ``quietwater_<part>_<name>``.
+    ``spans`` opens a span for each request.
     """
 
     series: SeriesStore
@@ -79,3 +81,4 @@ class ApiContext:
     ready: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
     alive: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
     metrics: Mapping[str, Callable[[], Numbers]] = field(default_factory=dict)
+    spans: Spans = NO_SPANS

@@ -17,6 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import ApiProblem, problem_response
+from contract.spans import NO_SPANS, Spans
 
 log = structlog.get_logger(__name__)
 
@@ -34,8 +35,9 @@ _STREAMS: Final = frozenset({"stream_live"})
 class RequestLog:
     """ASGI middleware that names requests, tells of them, and answers with a problem where nobody else did."""
 
-    def __init__(self, app: ASGIApp, *, slow_s: float = SLOW_S) -> None:
+    def __init__(self, app: ASGIApp, *, slow_s: float = SLOW_S, spans: Spans = NO_SPANS) -> None:
         self._app = app
+        self._spans = spans
         self._slow_s = slow_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,7 +45,18 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        name = request_id(Headers(scope=scope).get(HEADER))
+        headers = Headers(scope=scope)
+        name, method = request_id(headers.get(HEADER)), scope["method"]
+        with (
+            structlog.contextvars.bound_contextvars(request_id=name),
+            self._spans.span(method, parent=headers.get("traceparent"), request_id=name) as span,
+        ):
+            status = await self._serve(scope, receive, send, name)
+            span.name(f"{method} {operation_of(scope)}".rstrip())
+            span.set("http.response.status_code", status)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, name: str) -> int:
+        """Serve the request called ``name`` and return the status of its answer."""
         status, began = 0, time.perf_counter()
 
         async def sent(message: Message) -> None:
@@ -53,19 +66,19 @@ class RequestLog:
                 MutableHeaders(scope=message)[HEADER] = name
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=name):
-            try:
-                await self._app(scope, receive, sent)
-            except Exception as error:
-                log.error("a request failed", method=scope["method"], path=path_of(scope), exc_info=error)
-                if status:  # half an answer is out: the server has to break off the connection
-                    raise
-                await problem_response(_INTERNAL)(scope, receive, sent)
-            finally:
-                self._tell(scope, status, time.perf_counter() - began)
+        try:
+            await self._app(scope, receive, sent)
+        except Exception as error:
+            log.error("a request failed", method=scope["method"], path=path_of(scope), exc_info=error)
+            if status:  # half an answer is out: the server has to break off the connection
+                raise
+            await problem_response(_INTERNAL)(scope, receive, sent)
+        finally:
+            self._tell(scope, status, time.perf_counter() - began)
+        return status
 
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
-        operation = getattr(scope.get("endpoint"), "__name__", "")
+        operation = operation_of(scope)
         slow = seconds > self._slow_s and operation not in _STREAMS
         tell = log.info if slow or status >= 500 else log.debug
         tell(
@@ -80,6 +93,11 @@ _INTERNAL: Final = ApiProblem(500, "internal", "the server failed at this reques
 def request_id(given: str | None) -> str:
     """Return the name that a request came with where it is well formed, else a new one."""
     return given if given is not None and _WELL_FORMED.fullmatch(given) else secrets.token_hex(8)
+
+
+def operation_of(scope: Scope) -> str:
+    """Return the name of the operation that a request has reached, or an empty text."""
+    return getattr(scope.get("endpoint"), "__name__", "")
 
 
 def path_of(scope: Scope) -> str:

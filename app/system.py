@@ -22,6 +22,7 @@ from api.live_hub import LiveHub
 from api.live_mqtt import LiveMqtt
 from api.metric_table import Numbers
 from api.metrics import PartMetrics
+from app import tracing
 from app.broker import SERVER_USER, EmbeddedBroker
 from app.lock import PartLocks
 from app.numbers import (
@@ -46,6 +47,7 @@ from app.store_socket import StoreSocket
 from app.uplinks import uplinks
 from app.web import WebServer
 from contract.clock import Clock
+from contract.spans import NO_SPANS, Spans
 from ingest.service import Ingest
 from store.registry.models import Site
 from store.registry.users import ensure_admin
@@ -83,6 +85,7 @@ class System:
         self._observe: ObservePort | None = None
         self._shard: Shard | None = None
         self._web: WebServer | None = None
+        self._spans: Spans = NO_SPANS
         self.admin_password: str | None = None
         """Set when this start made the admin; it is kept nowhere."""
 
@@ -91,6 +94,8 @@ class System:
         try:
             locks = PartLocks(self.settings.data, self._lock_names())
             self._undo.append(("locks", locks.release))
+            self._spans, end_tracing = tracing.start("quietwater-" + "-".join(self._parts))
+            self._undo.append(("traces", end_tracing))
             self.registry = self.settings.registry.open()
             self._undo.append(("registry", self.registry.close))
             if self._parts != ("broker",):
@@ -210,6 +215,7 @@ class System:
             self.broker_url, username=SERVER_USER, password=broker_password(self.settings),
             series=self.series, registry=self.registry, clock=clock,
             name=self.settings.ingest_name, group=self.settings.ingest_group, tls_files=broker_tls(),
+            spans=self._spans,
         )  # fmt: skip
         ingest.start()
         self._undo.append(("ingest", ingest.stop))
@@ -248,7 +254,7 @@ class System:
                 tiles=self.settings.tiles, ground=self.settings.ground,
             ),
             ready=self._ready, alive=self._alive, metrics=self._metrics,
-            files=self.settings.data / "files",
+            files=self.settings.data / "files", spans=self._spans,
         )  # fmt: skip
         self._metrics["uplink"] = lambda: uplink_numbers(ways_out)
         self._metrics["backup"] = lambda: backup_numbers(self.settings.data)
@@ -282,7 +288,7 @@ class System:
         self._shard = Shard(self.registry, shard_name(self.settings.shard), lease_timing())
         return Analysis(
             self.series, self.registry, clock, on_alert=on_alert, base_url=self.settings.base_url,
-            shard=self._shard,
+            shard=self._shard, spans=self._spans,
         )  # fmt: skip
 
     def _start_analysis(self, clock: Clock) -> None:

@@ -21,6 +21,7 @@ import structlog
 
 from contract.clock import Clock
 from contract.messages import Stored
+from contract.spans import NO_SPANS, Spans
 from ingest.batch import Batch, Owed, bad_status, judge_all
 from ingest.commit import EveryReadingFails, write_or_isolate
 from ingest.replay import replay_if_asked
@@ -98,11 +99,13 @@ class Pipeline:
     def __init__(
         self, source: Source, series: SeriesStore, registry: Registry, clock: Clock, *,
         max_readings: int = 10_000, max_wait_s: float = 0.2, pause_s: float = 0.02, answer_every_s: float = 1.0,
+        spans: Spans = NO_SPANS,
     ) -> None:  # fmt: skip
         self._source = source
         self._series = series
         self._registry = registry
         self._clock = clock
+        self._spans = spans
         self._known = KnownDevices(registry)
         self._max_readings = max_readings
         self._max_wait_s = max_wait_s
@@ -137,14 +140,16 @@ class Pipeline:
         batch is safe.
         """
         began = time.monotonic()
-        batch = judge_all(arrivals, self._clock.now(), self._known)
-        self._commit_series(batch)
-        self._commit_registry(batch)
-        for arrival in arrivals:
-            self._source.acknowledge(arrival)
-        batch.tell(self._owed)
-        if time.monotonic() - self._answered_at >= self._answer_every_s:
-            self.answer()
+        with self._spans.span("ingest batch", messages=len(arrivals)) as span:
+            with self._spans.span("judge"):
+                batch = judge_all(arrivals, self._clock.now(), self._known)
+            span.set("readings", len(batch.entries))
+            with self._spans.span("commit"):
+                self._commit_series(batch)
+                self._commit_registry(batch)
+            span.set("quarantined", len(batch.rejected))
+            with self._spans.span("acknowledge"):
+                self._acknowledge(batch)
         self._count(batch)
         self.stats.batch_seconds += time.monotonic() - began
 
@@ -155,6 +160,13 @@ class Pipeline:
             self._source.answer(site, device, stored)
 
     # -- inside ------------------------------------------------------------------------------------------------
+
+    def _acknowledge(self, batch: Batch) -> None:
+        for arrival in batch.arrivals:
+            self._source.acknowledge(arrival)
+        batch.tell(self._owed)
+        if time.monotonic() - self._answered_at >= self._answer_every_s:
+            self.answer()
 
     def _collect(self, stop: threading.Event) -> list[Arrival]:
         first = self._source.take(_IDLE_S)

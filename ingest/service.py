@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from contract.clock import Clock
+from contract.spans import NO_SPANS, Spans
 from contract.tls import TlsFiles
 from ingest.pipeline import Pipeline, PipelineStats
 from ingest.source import BrokerAddress, MessageSource, SourceStats
@@ -46,9 +47,10 @@ class Ingest:
         self, broker_url: str, *, username: str | None, password: str | None, series: SeriesStore,
         registry: Registry, clock: Clock, name: str = "ingest", group: str | None = None,
         tls_files: TlsFiles = TlsFiles(),  # noqa: B008  it cannot change
+        spans: Spans = NO_SPANS,
     ) -> None:  # fmt: skip
         self._source = _source(BrokerAddress(broker_url, username, password, name, group, tls_files))
-        self._pipeline = Pipeline(self._source, series, registry, clock)
+        self._pipeline = Pipeline(self._source, series, registry, clock, spans=spans)
         self._stop = threading.Event()
         self._thread = threading.Thread(
             target=self._pipeline.run, args=(self._stop,), name="ingest", daemon=True
