@@ -313,17 +313,23 @@ def analysis(
 @retention_options
 @click.option("--analysis/--no-analysis", "with_analysis", default=True, show_default=True,
               help="Run analysis in this process, or leave it to `quietwater analysis`.")  # fmt: skip
+@click.option("--name", callback=_slug, metavar="NAME",
+              help="Name among several processes that serve the page.  [default: the machine's name]")  # fmt: skip
 def serve(
     data: Path, host: str, port: int, base_url: str | None, device_broker_url: str | None, mqtt_port: int,
     broker_url: str | None, store: StoreAddress | None, with_analysis: bool, tiles: tuple[TileLayer, ...],
     ground: Mapping[str, Any] | None, retention: Retention, officials_need_factor: bool, proxy: str,
+    name: str | None,
 ) -> None:  # fmt: skip
     """Run analysis, API and page alone.
+
+    Several of them serve one registry behind a proxy, each under its own name (docs/shards.md).
 
     \b
     Examples:
       quietwater serve --data /var/lib/quietwater --port 8080
       quietwater serve --data /var/lib/quietwater --store http://127.0.0.1:8086 --no-analysis
+      quietwater serve --store http://127.0.0.1:8086 --no-analysis --name two --port 8081
     """
     from app.up import run_system
 
@@ -342,6 +348,7 @@ def serve(
         officials_need_factor=officials_need_factor,
         proxy=proxy,
         registry_address=chosen_registry(data),
+        serve_name=name,
     )
     run_system(settings, parts=("analysis", "serve") if with_analysis else ("serve",))
 

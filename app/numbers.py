@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from analysis.service import Analysis
 from api.metric_table import Labelled, Numbers
@@ -58,6 +58,7 @@ def analysis_numbers(analysis: Analysis) -> Numbers:
     }  # fmt: skip
 
 
+@runtime_checkable
 class Counting(Protocol):
     """A part that counts."""
 

@@ -46,6 +46,8 @@ class ServerSettings:
     """Processes of one group share the load, on a broker that speaks MQTT 5."""
     shard: str | None = None
     """Name of this analysis process among those that share the sites; ``None`` for the machine's name."""
+    serve_name: str | None = None
+    """Name of this process among those that serve the page; ``None`` for the machine's name."""
     officials_need_factor: bool = False
     """Whether administrators and the bureau need one-time passwords."""
     retention: Retention = field(default_factory=Retention)

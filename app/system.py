@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
 import structlog
@@ -26,6 +26,7 @@ from app import tracing
 from app.broker import SERVER_USER, EmbeddedBroker
 from app.lock import PartLocks
 from app.numbers import (
+    Counting,
     analysis_numbers,
     backup_numbers,
     broker_numbers,
@@ -33,6 +34,8 @@ from app.numbers import (
     uplink_numbers,
 )
 from app.observe import TOKEN_VARIABLE, ObservePort, Probe
+from app.once import OnceParts
+from app.once import Part as OncePart
 from app.probes import (
     analysis_alive,
     analysis_ready,
@@ -163,13 +166,15 @@ class System:
         return f"http://{self.settings.metrics_host}:{self._observe.port}" if self._observe else None
 
     def _lock_names(self) -> list[str]:
-        """Return what only one process a folder may do: each part, but ingest and analysis once a name."""
+        """Return what only one process a folder may do: each part, but ingest, analysis and serve once a name."""
         names: list[str] = []
         for part in self._parts:
             if part == "ingest" and self.settings.ingest_name != "ingest":
                 names.append(f"ingest-{self.settings.ingest_name}")
             elif part == "analysis" and self.settings.shard is not None:
                 names.append(f"analysis-{self.settings.shard}")
+            elif part == "serve" and self.settings.serve_name is not None:
+                names.append(f"serve-{self.settings.serve_name}")
             elif part != "broker" or self.settings.broker_url is None:
                 names.append(part)
         return names
@@ -229,19 +234,13 @@ class System:
         ways_out = uplinks(self.settings.data, self.series, self.registry, clock)
         self._prepare_registry(clock)
         hub = LiveHub()
-        parts: list[tuple[str, Analysis | AlertFollower | LiveMqtt | ConfigKeeper]] = [
-            self._alerts(clock, hub)
-        ]
+        parts: list[tuple[str, Analysis | AlertFollower | LiveMqtt]] = [*self._alerts(clock, hub)]
         feed = LiveMqtt(
             self.broker_url, LiveFeed(hub, self.registry, clock),
             username=SERVER_USER, password=broker_password(self.settings), tls_files=broker_tls(),
         )  # fmt: skip
         parts.append(("live feed", feed))
-        keeper = ConfigKeeper(
-            self.broker_url, self.series, self.registry, clock,
-            username=SERVER_USER, password=broker_password(self.settings), tls_files=broker_tls(),
-        )  # fmt: skip
-        parts.append(("configurations", keeper))
+        once = self._once(clock, ways_out)
         self._ready["live feed"] = lambda: feed.connected
         context = ApiContext(
             series=self.series, registry=self.registry, clock=clock, live=hub,
@@ -256,7 +255,7 @@ class System:
             ready=self._ready, alive=self._alive, metrics=self._metrics,
             files=self.settings.data / "files", spans=self._spans,
         )  # fmt: skip
-        self._metrics["uplink"] = lambda: uplink_numbers(ways_out)
+        self._metrics["uplink"] = lambda: uplink_numbers(_counting(once))
         self._metrics["backup"] = lambda: backup_numbers(self.settings.data)
         web = WebServer(
             create_app(context), self.settings.host, self.settings.port, proxy=self.settings.proxy
@@ -267,21 +266,39 @@ class System:
         for name, part in parts:
             part.start()
             self._undo.append((name, part.stop))
-        for name, uplink in ways_out:
-            uplink.start()
-            self._undo.append((name, uplink.stop))
+        once.start()
+        self._undo.append(("uplinks", once.stop))
 
-    def _alerts(self, clock: Clock, hub: LiveHub) -> tuple[str, Analysis | AlertFollower]:
-        """Return where the pages learn of alerts: from analysis here, or from the registry where it runs elsewhere."""
+    def _once(self, clock: Clock, ways_out: Mapping[str, Callable[[], OncePart]]) -> OnceParts:
+        """Return the parts of which one runs for all processes that serve."""
+
+        def configurations() -> ConfigKeeper:
+            return ConfigKeeper(
+                self.broker_url, self.series, self.registry, clock,
+                username=SERVER_USER, password=broker_password(self.settings), tls_files=broker_tls(),
+            )  # fmt: skip
+
+        makers = {"configurations": configurations, **ways_out}
+        return OnceParts(self.registry, shard_name(self.settings.serve_name), makers, lease_timing())
+
+    def _alerts(self, clock: Clock, hub: LiveHub) -> list[tuple[str, Analysis | AlertFollower]]:
+        """Return where the pages learn of alerts: from analysis here, or from the registry where it runs elsewhere.
+
+        At a store that is a server others may judge some of the sites: then from the registry in any case.
+        """
+        alone = isinstance(self._series, DuckDbStore)
+        parts: list[tuple[str, Analysis | AlertFollower]] = []
         if "analysis" in self._parts:
-            analysis = self._analysis(clock, hub)
+            analysis = self._analysis(clock, hub if alone else None)
             self._metrics["analysis"] = lambda: analysis_numbers(analysis)
             self._alive["analysis"] = lambda: analysis.alive
-            name, part = "analysis", analysis
-        else:
-            name, part = "live alerts", AlertFollower(hub, self.registry)
-        self._ready[name] = lambda: part.healthy
-        return name, part
+            self._ready["analysis"] = lambda: analysis.healthy
+            parts.append(("analysis", analysis))
+        if "analysis" not in self._parts or not alone:
+            follower = AlertFollower(hub, self.registry)
+            self._ready["live alerts"] = lambda: follower.healthy
+            parts.append(("live alerts", follower))
+        return parts
 
     def _analysis(self, clock: Clock, hub: LiveHub | None) -> Analysis:
         on_alert = hub.publish_alert if hub else None
@@ -322,3 +339,7 @@ class System:
             self.admin_password = ensure_admin(session, now)
             for site in session.scalars(select(Site.name)).all():
                 ensure_default_rules(session, site, now)
+
+
+def _counting(once: OnceParts) -> list[tuple[str, Counting]]:
+    return [(name, part) for name, part in once.running() if isinstance(part, Counting)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from api.uplinks.config import read_uplinks
@@ -14,21 +16,19 @@ from store.series.interface import SeriesStore
 
 def uplinks(
     folder: Path, series: SeriesStore, registry: Registry, clock: Clock
-) -> list[tuple[str, Hj212Uplink | HomeAssistantUplink]]:
-    """Return the uplinks of a data folder by their names for ``/metrics``, not started yet.
+) -> dict[str, Callable[[], Hj212Uplink | HomeAssistantUplink]]:
+    """Return what makes the uplinks of a data folder, by their names for ``/metrics``.
 
     Raises ``BadUplinks`` for a file that cannot be understood.
     """
     wanted = read_uplinks(folder)
-    platforms = [
-        (f"hj212_{name.replace('-', '_')}", Hj212Uplink(name, config, folder, series, registry, clock))
-        for name, config in wanted.hj212.items()
-    ]
-    homes = [
-        (
-            f"home_assistant_{name.replace('-', '_')}",
-            HomeAssistantUplink(name, config, series, registry, clock),
+    made: dict[str, Callable[[], Hj212Uplink | HomeAssistantUplink]] = {}
+    for name, platform in wanted.hj212.items():
+        made[f"hj212_{name.replace('-', '_')}"] = partial(
+            Hj212Uplink, name, platform, folder, series, registry, clock
         )
-        for name, config in wanted.home_assistant.items()
-    ]
-    return [*platforms, *homes]
+    for name, home in wanted.home_assistant.items():
+        made[f"home_assistant_{name.replace('-', '_')}"] = partial(
+            HomeAssistantUplink, name, home, series, registry, clock
+        )
+    return made

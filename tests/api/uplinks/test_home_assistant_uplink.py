@@ -190,7 +190,8 @@ def test_each_table_is_a_part_of_the_server_with_its_numbers(
     series: SeriesStore, registry: Registry, tmp_path: Path
 ) -> None:
     (tmp_path / "uplinks.toml").write_text('[home_assistant.at-home]\nhost = "localhost"\n')
-    [(name, part)] = uplinks(tmp_path, series, registry, SetClock())
+    [(name, make)] = uplinks(tmp_path, series, registry, SetClock()).items()
+    part = make()
     assert name == "home_assistant_at_home"
     assert set(part.numbers()) == {"waiting", "published_total", "dropped_total", "connected"}
     part.stop()
