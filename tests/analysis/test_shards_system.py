@@ -30,6 +30,7 @@ from tests.analysis.quarter import add_manager
 from tests.analysis.receivers import Webhook
 from tests.app.commands import Command, running, wait_for
 from tests.broker import quarter
+from tests.registries import BACKEND_VARIABLE, OnServer
 from tests.store.series.servers import influxdb
 
 SITES = [f"s{n}" for n in range(1, 7)]
@@ -95,7 +96,21 @@ class Town:
 
 
 @pytest.fixture
-def town(tmp_path: Path, program: Callable[[str], str], webhook: Webhook) -> Iterator[Town]:
+def registry_of_commands(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have the processes use PostgreSQL too, where ``QUIETWATER_TEST_REGISTRY=postgresql`` says so."""
+    if os.environ.get(BACKEND_VARIABLE) != "postgresql":
+        yield
+        return
+    with OnServer(request.getfixturevalue("postgres_server")) as places:
+        places.tell_commands(monkeypatch)
+        places.take_over(monkeypatch)
+        yield
+
+
+@pytest.fixture
+def town(
+    tmp_path: Path, program: Callable[[str], str], webhook: Webhook, registry_of_commands: None
+) -> Iterator[Town]:
     data = tmp_path / "data"
     made = quarter(data, sites=len(SITES), devices=1, meters=0)
     with made.registry.session() as session:
