@@ -5,6 +5,7 @@
 # make cluster  three NATS nodes, two ingest processes and a fleet: kill and cut them for three minutes, then count
 # make fuzz-api   every operation as every role against its own document, for some twenty minutes
 # make fuzz   a million mutated messages through ingest's validation, and as many frames through each meter codec
+# make test-servers  the tests with registry, broker and store on Debian's PostgreSQL, Mosquitto and InfluxDB, then chaos on them
 # make year   a year of seconds into a real InfluxDB, every answer held to arithmetic; half an hour on a busy machine
 .DEFAULT_GOAL := run
 .DELETE_ON_ERROR:
@@ -17,13 +18,22 @@ ARGS ?=
 # Tests that start processes wait on one another's work: two at a time are enough, also on a larger machine.
 TEST_JOBS ?= 2
 
-.PHONY: run test check chaos cluster fuzz year fuzz-api pins clean
+.PHONY: run test test-servers check chaos cluster fuzz year fuzz-api pins clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/quietwater up --demo $(ARGS)
 
 test: $(VENV)/.dev
 	@$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadgroup $(ARGS)
+
+# Registry, API, analysis and commands on PostgreSQL, the whole way on three servers, then all three broken at random.
+CHAOS ?= --minutes 5
+test-servers: $(VENV)/.dev
+	@echo "Tests with the registry on PostgreSQL, the end-to-end tests on Mosquitto, InfluxDB and PostgreSQL ..."
+	@QUIETWATER_TEST_REGISTRY=postgresql QUIETWATER_NOTHING_MISSING=1 \
+	  $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadgroup tests/store/registry tests/analysis tests/api tests/app $(ARGS)
+	@echo "Chaos on Mosquitto, InfluxDB and PostgreSQL ..."
+	@$(BIN)/python -m tests.chaos --broker mosquitto --store influxdb --registry postgresql --ingests 2 $(CHAOS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

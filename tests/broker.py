@@ -29,9 +29,11 @@ class Quarter:
         return broker_username(site, device), self.passwords[site, device]
 
 
-def quarter(folder: Path, *, sites: int = 1, devices: int = 2, meters: int = 2) -> Quarter:
+def quarter(
+    folder: Path, *, sites: int = 1, devices: int = 2, meters: int = 2, registry: Registry | None = None
+) -> Quarter:  # fmt: skip
     """Make ``s1``, ``s2``, … with devices ``d1``, … each of which reads meters ``d1-m1``, …"""
-    made = Quarter(Registry.in_folder(folder))
+    made = Quarter(registry or Registry.in_folder(folder))
     with made.registry.session() as session:
         for s in range(1, sites + 1):
             add_site(session, f"s{s}", label_zh=f"小区{s}", label_en=f"Quarter {s}", now=NOW)

@@ -70,14 +70,16 @@ def postgres_server(program: Callable[[str], str]) -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(autouse=True)
-def _registry_of_choice(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def registry_of_choice(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[OnServer | None]:
     """Put registries on PostgreSQL where ``QUIETWATER_TEST_REGISTRY=postgresql`` says so."""
-    if not on_server():
-        yield
+    if not on_server() or request.node.get_closest_marker("own_registry"):
+        yield None
         return
     with OnServer(request.getfixturevalue("postgres_server")) as places:
         places.take_over(monkeypatch)
-        yield
+        yield places
 
 
 @pytest.fixture

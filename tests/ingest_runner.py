@@ -1,13 +1,14 @@
-"""Ingest as a process of its own: registry and DuckDB below a folder, or InfluxDB elsewhere, until SIGTERM.
+"""Ingest as a process of its own: registry and DuckDB below a folder, or on servers elsewhere, until SIGTERM.
 
 ``python -m tests.ingest_runner FOLDER BROKER_URL USER PASSWORD [--name N] [--group G] [--influx URL]
-[--fault-file F]``. While the fault file exists DuckDB does not answer. Prints ``ready`` when it is connected and the
-count of stored readings at its end.
+[--registry ADDRESS] [--fault-file F]``. While the fault file exists DuckDB does not answer. Prints ``ready`` when it is
+connected and the count of stored readings at its end.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import threading
 import time
@@ -16,7 +17,8 @@ from pathlib import Path
 
 from contract.clock import SystemClock
 from ingest.service import Ingest
-from store.registry.database import Registry
+from store.registry.address import RegistryAddress, in_folder, parse_registry
+from store.registry.database import Registry, RegistryUnavailable
 from store.series.address import InfluxAddress
 from store.series.duckdb_store import DuckDbStore
 from store.series.influx_store import InfluxStore
@@ -41,6 +43,16 @@ class FaultyStore:
         return getattr(self._inner, name)
 
 
+def _opened(address: RegistryAddress) -> Registry:
+    """Open the registry as soon as it answers, as a service manager would by starting the process again."""
+    while True:
+        try:
+            return address.open()
+        except RegistryUnavailable as error:
+            print("waiting:", error, flush=True)
+            time.sleep(0.5)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
@@ -51,13 +63,15 @@ def main() -> None:
     parser.add_argument("--group")
     parser.add_argument("--fault-file", type=Path, default=Path("/nonexistent"))
     parser.add_argument("--influx", metavar="URL")
+    parser.add_argument("--registry", metavar="ADDRESS", help="its password comes from the environment")
     parser.add_argument("--until", type=int, metavar="MESSAGES", help="end by itself after so many")
     parser.add_argument("--timeout-ms", type=int, default=30_000)
     options = parser.parse_args()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    registry = Registry.in_folder(options.folder)
+    address = parse_registry(options.registry, os.environ) if options.registry else in_folder(options.folder)
+    registry = _opened(address)
     if options.influx:
         store = InfluxStore(InfluxAddress(options.influx, timeout_ms=options.timeout_ms))
     else:

@@ -71,8 +71,8 @@ class PostgresServer:
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
-        """End it at once; what is running is broken off."""
-        self._end(signal.SIGQUIT)
+        """End it in order, and its clients' transactions with it."""
+        self._end(signal.SIGINT)
 
     def freeze(self) -> None:
         """Stop every one of its processes until :meth:`thaw`."""

@@ -31,6 +31,8 @@ from tests.broker import BareClient, Quarter, quarter
 from tests.store.series.made import DAY, DEVICE, HOUR, SITE, T0, event, minute, put, seconds, water
 from tests.store.series.servers import influxdb
 
+pytestmark = pytest.mark.own_registry
+
 START = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=30)
 
 

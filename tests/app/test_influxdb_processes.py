@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,17 @@ import pytest
 from contract.codec import encode, encode_array
 from contract.messages import NoiseMinute, NoiseSecond, WaterReading
 from contract.sitetime import floor_hour
+from store.registry.address import PASSWORD_VARIABLE, VARIABLE
 from store.series.address import InfluxAddress
 from store.series.influx_store import InfluxStore
 from tests.app.commands import Command, run, running, wait_for
 from tests.broker import BareClient, Quarter, quarter
+from tests.chaos import parts as chaos_parts
+from tests.postgres import DURABLE, postgresql
+from tests.postgres import PASSWORD as REGISTRY_PASSWORD
 from tests.store.series.servers import influxdb
+
+pytestmark = pytest.mark.own_registry
 
 SITE, DEVICE, METER = "s1", "d1", "d1-m1"
 PASSWORD = "of-the-server"
@@ -155,3 +161,47 @@ def test_every_part_is_a_process_of_its_own(
             assert {k: v for k, v in one.items() if k not in figures} == {
                 k: v for k, v in same.items() if k not in figures
             }
+
+
+@pytest.mark.system
+def test_three_servers_and_the_registry_killed_among_them(
+    tmp_path: Path,
+    free_port: Callable[[], int],
+    program: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Mosquitto, InfluxDB and PostgreSQL as Debian has them; what arrives while the registry is away is stored."""
+    monkeypatch.setenv(PASSWORD_VARIABLE, REGISTRY_PASSWORD)
+    monkeypatch.setenv("QUIETWATER_BROKER_PASSWORD", PASSWORD)
+    port = free_port()
+    mosquitto = chaos_parts.mosquitto(program("mosquitto"), tmp_path / "mosquitto", port)
+    (tmp_path / "influx").mkdir()
+    with (
+        influxdb(program("influxd"), tmp_path / "influx") as influx,
+        postgresql(Path(program("postgres")).parent, *DURABLE) as postgres,
+        ExitStack() as stack,
+    ):
+        mosquitto.start()
+        stack.callback(mosquitto.end)
+        address = postgres.address(postgres.make_database())
+        town = quarter(tmp_path, devices=1, meters=1, registry=address.open())
+        town.registry.close()
+        monkeypatch.setenv(VARIABLE, str(address))
+        told = run("admin", "user", "add", "tester", "--role", "bureau", data=tmp_path)
+        password = told.split("password ")[1].split()[0]
+        store = ("--store", f"{influx.url}?db=town")
+        run("admin", "init-store", *store)
+        common, broker = ("--data", str(tmp_path / "data"), *store), ("--broker", f"mqtt://127.0.0.1:{port}")
+        ingest = stack.enter_context(running("ingest", *common, *broker))
+        stack.enter_context(running("analysis", *common))
+        serve = stack.enter_context(running("serve", *common, *broker, "--no-analysis", "--port", "0"))
+        ingest.until("ingest is connected")
+        with _api(serve, password) as client:
+            postgres.kill()
+            away = client.get("/api/v1/sites")
+            assert (away.status_code, away.json()["code"]) == (503, "registry_unavailable")
+            _publish(town, port)
+            postgres.start()
+            wait_for(lambda: client.get("/api/v1/sites").status_code == 200, "the registry again")
+            wait_for(lambda: _complete(_hours(client)), "all of it in InfluxDB")
+    assert not (tmp_path / "data" / "registry.sqlite").exists()

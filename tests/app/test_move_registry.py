@@ -15,6 +15,8 @@ from store.registry.address import PASSWORD_VARIABLE, PostgresAddress
 from store.series.duckdb_store import DuckDbStore
 from tests.postgres import PASSWORD, PostgresServer
 
+pytestmark = pytest.mark.own_registry
+
 LABELS = ("--zh", "湖畔小区", "--en", "Lakeside")
 
 

@@ -1,4 +1,4 @@
-"""``python -m tests.chaos [--minutes 30] [--seed N] [--broker B] [--store S] [--ingests N]``: chaos at length."""
+"""Chaos at length: ``python -m tests.chaos [--minutes 30] [--seed N] [--broker B] [--store S] [--registry R]``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import get_args
 from app.broker import free_port
 from tests.chaos.faults import Faults
 from tests.chaos.ledger import Verdict
-from tests.chaos.parts import Broker, Store
+from tests.chaos.parts import Broker, Registry, Store
 from tests.chaos.town import Plan, run
 
 
@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 31))
     parser.add_argument("--broker", choices=get_args(Broker), default="embedded")
     parser.add_argument("--store", choices=get_args(Store), default="influxdb")
+    parser.add_argument("--registry", choices=get_args(Registry), default="sqlite")
     parser.add_argument(
         "--ingests", type=int, default=1, help="with Mosquitto and InfluxDB: they share the load"
     )
@@ -33,13 +34,13 @@ def main() -> None:
         parser.error("several ingest processes need --broker mosquitto and --store influxdb")
     print(
         f"seed {options.seed}: {options.edges} edges, {options.broker} broker, {options.ingests} ingest, "
-        f"{options.store}, {options.minutes:g} minutes",
+        f"{options.store}, registry on {options.registry}, {options.minutes:g} minutes",
         flush=True,
     )
     with tempfile.TemporaryDirectory() as folder:
         plan = Plan(
             edges=options.edges, seconds=options.minutes * 60, seed=options.seed, store=options.store,
-            broker=options.broker, ingests=options.ingests,
+            broker=options.broker, ingests=options.ingests, registry=options.registry,
         )  # fmt: skip
         faults, verdict = run(Path(folder), free_port(), plan)
     print(told(faults, verdict))

@@ -106,6 +106,14 @@ def _kinds(town: ChaosTown, chance: Random, pause_s: float) -> list[Fault]:
         Fault(f"the store {name}", "the store", lambda mode=mode: town.trouble_store(mode), pause_s)
         for name, mode in town.store_modes
     ]
+    if town.postgres is not None:
+        kinds += [
+            Fault("kill -9 the registry", "the registry", town.postgres.kill),
+            Fault("restart the registry", "the registry", town.postgres.restart),
+            Fault(
+                f"SIGSTOP the registry for {FREEZE_S:.0f} s", "the registry", town.postgres.freeze, FREEZE_S
+            ),
+        ]
     if town.disks:
         kinds.append(
             Fault(

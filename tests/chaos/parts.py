@@ -8,11 +8,13 @@ import signal
 import subprocess
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
 from app.broker import EmbeddedBroker
+from tests.postgres import PostgresServer
 
 PROJECT = Path(__file__).parents[2]
 
@@ -90,6 +92,28 @@ class KeptBroker:
         return pid is not None
 
 
+@dataclass
+class KeptRegistry:
+    """PostgreSQL, which is started again when it was killed; a fault is one of all its processes."""
+
+    server: PostgresServer
+
+    def kill(self) -> None:
+        """End every process of it with SIGKILL, and start it again on what is on its disk."""
+        self.server.kill()
+        self.server.start()
+
+    def restart(self) -> None:
+        """End it in an orderly way, with its clients thrown out, and start it again."""
+        self.server.stop()
+        self.server.start()
+
+    def freeze(self) -> Callable[[], None]:
+        """Stop every process of it; return what lets it go on."""
+        self.server.freeze()
+        return self.server.thaw
+
+
 def mosquitto(program: str, folder: Path, port: int) -> Child:
     """Mosquitto as Debian ships it: what it has not saved is gone when it is killed, its sessions too."""
     folder.mkdir()
@@ -109,5 +133,6 @@ def answers(url: str) -> bool:
         return False
 
 
+Registry = Literal["sqlite", "postgresql"]
 Store = Literal["influxdb", "duckdb"]
 Broker = Literal["embedded", "mosquitto"]

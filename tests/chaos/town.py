@@ -12,6 +12,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import select
+
+from store.registry.address import PASSWORD_VARIABLE
+from store.registry.database import Registry as OpenRegistry
+from store.registry.models import DeviceState
 from store.series.address import InfluxAddress
 from store.series.duckdb_store import DuckDbStore
 from store.series.influx_setup import init_store
@@ -21,8 +26,19 @@ from store.series.retention import Retention
 from tests.broker import Quarter, embedded, quarter, wait_for
 from tests.chaos.faults import Faults, Undo
 from tests.chaos.ledger import Verdict, judge
-from tests.chaos.parts import Broker, Child, KeptBroker, Part, Store, answers, mosquitto
+from tests.chaos.parts import (
+    Broker,
+    Child,
+    KeptBroker,
+    KeptRegistry,
+    Part,
+    Registry,
+    Store,
+    answers,
+    mosquitto,
+)
 from tests.chaos.store_proxy import StoreProxy
+from tests.postgres import DURABLE, PASSWORD, postgresql, programs
 from tests.proxy import Proxy
 from tests.store.series.servers import influxdb
 
@@ -41,6 +57,7 @@ class Plan:
     store: Store = "influxdb"
     broker: Broker = "embedded"
     ingests: int = 1
+    registry: Registry = "sqlite"
     small_disks: int = 2
 
 
@@ -58,6 +75,8 @@ class ChaosTown:
         self.ingests: list[Child] = []
         self.disks: dict[str, Path] = {}
         self.influxd: Child | None = None
+        self.postgres: KeptRegistry | None = None
+        self._registry_words: list[str] = []
         self._store_proxy: StoreProxy | None = None
         self._fault_file = folder / "store-fault"
         self._store_words: list[str] = []
@@ -76,7 +95,10 @@ class ChaosTown:
     # -- starting ----------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        people = quarter(self.folder / "data", devices=self.plan.edges, meters=1)
+        people = quarter(
+            self.folder / "data", devices=self.plan.edges, meters=1, registry=self._start_registry()
+        )  # fmt: skip
+        self._registry = people.registry
         self._stack.callback(people.registry.close)
         login = self._start_broker(people)
         self.near, self.far = Proxy(self._port), Proxy(self._port)
@@ -87,6 +109,19 @@ class ChaosTown:
             self._start_ingest(f"ingest-{n}", login)
         for n in range(1, self.plan.edges + 1):
             self._start_edge(n, people)
+
+    def _start_registry(self) -> OpenRegistry | None:
+        """Return the registry where it is on a server; ``None`` for the file in the folder."""
+        if self.plan.registry == "sqlite":
+            return None
+        found = programs()
+        if found is None:
+            raise FileNotFoundError("postgres is not installed; on Debian: apt-get install postgresql")
+        server = self._stack.enter_context(postgresql(found, *DURABLE))
+        self.postgres = KeptRegistry(server)
+        address = server.address(server.make_database())
+        self._registry_words = ["--registry", str(address)]
+        return address.open()
 
     def _start_broker(self, people: Quarter) -> tuple[str, str]:
         if self.plan.broker == "embedded":
@@ -119,8 +154,9 @@ class ChaosTown:
         group = ["--group", "ingest"] if self.plan.ingests > 1 else []
         ingest = Child(
             [sys.executable, "-m", "tests.ingest_runner", str(self.folder / "data"),
-             f"mqtt://127.0.0.1:{self.far.port}", *login, "--name", name, *group, *self._store_words],
-            self.folder / f"{name}.log",
+             f"mqtt://127.0.0.1:{self.far.port}", *login, "--name", name, *group, *self._store_words,
+             *self._registry_words],
+            self.folder / f"{name}.log", {PASSWORD_VARIABLE: PASSWORD},
         )  # fmt: skip
         self.ingests.append(ingest)
         self._run(ingest)
@@ -202,6 +238,12 @@ class ChaosTown:
         codes = {name: edge.process.returncode for name, edge in self.edges.items() if edge.process}
         assert not any(codes.values()), f"edges ended with {codes}"
 
+    def every_edge_is_told(self) -> bool:
+        """Whether the registry has each edge's last words: what ingest wrote there came through as well."""
+        with self._registry.reader() as session:
+            states = dict(session.execute(select(DeviceState.device, DeviceState.state)).tuples().all())
+        return all(states.get(name) == "offline" for name in self.edges)
+
     def last_words(self) -> str:
         """Return the end of ingest's logs."""
         return " | ".join(one.log.read_text(errors="replace")[-1_000:] for one in self.ingests)
@@ -232,6 +274,7 @@ def run(folder: Path, port: int, plan: Plan) -> tuple[Faults, Verdict]:
         finally:
             faults.calm()
         town.settle(300)
+        wait_for(town.every_edge_is_told, 60, "each edge's last status in the registry")
         return faults, town.verdict()
 
 

@@ -31,6 +31,8 @@ from app.doctor import broker, folder, registry, server
 from store.registry.database import Registry
 from tests.broker import mosquitto
 
+pytestmark = pytest.mark.own_registry
+
 MOSQUITTO = shutil.which("mosquitto")
 PASSWD = shutil.which("mosquitto_passwd")
 

@@ -19,6 +19,8 @@ from store.registry.address import (
     parse_registry,
 )
 
+pytestmark = pytest.mark.own_registry
+
 
 @pytest.fixture(params=["-"])
 def backend() -> str:

@@ -17,6 +17,8 @@ from store.registry.quarantine import Rejected, hold
 from store.registry.users import create_user
 from tests.postgres import PostgresServer
 
+pytestmark = pytest.mark.own_registry
+
 NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
 
 

@@ -20,6 +20,8 @@ from store.registry.quarantine import add_to_counter
 from tests.app.commands import wait_for
 from tests.postgres import DURABLE, PASSWORD, PostgresServer, postgresql
 
+pytestmark = pytest.mark.own_registry
+
 
 @pytest.fixture(params=["postgresql"])
 def backend(request: pytest.FixtureRequest) -> str:
