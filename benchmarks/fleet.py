@@ -76,7 +76,8 @@ class Bench:
         arguments = [
             "--devices", str(options.devices), "--meters", str(options.meters), "--batch", str(options.batch),
             "--connections", str(options.connections), "--seconds", str(round(options.minutes * 60)),
-            "--seed", str(options.seed), "--broker", f"mqtt://127.0.0.1:{self.port}", "--out", str(self.folder / "out"),
+            "--seed", str(options.seed), "--right-clocks",
+            "--broker", f"mqtt://127.0.0.1:{self.port}", "--out", str(self.folder / "out"),
         ]  # fmt: skip
         fleet = stack.enter_context(part(self.folder, "simulate", "simulate", *self._data, *arguments))
         fleet.until("measuring begins", 600)

@@ -91,6 +91,11 @@ _GATEWAYS: Final = 4
     help="… and run so many times as fast as the wall until it is now.",
 )
 @click.option(
+    "--right-clocks",
+    is_flag=True,
+    help="No clock is wrong, so that the newest stored second tells how far behind ingest is.",
+)
+@click.option(
     "--connections",
     type=click.IntRange(0, 1_000),
     help="MQTT connections that carry the fleet with the server's account, whole sites each; 0: every device "
@@ -126,7 +131,7 @@ _GATEWAYS: Final = 4
 def simulate(
     ctx: click.Context, devices: int, meters: int, meter_interval_s: int, sites: int | None, seconds: int | None,
     seed: int, start: datetime | None, batch: int, spread_s: float, history_h: float, speed: float,
-    connections: int | None, broker_url: str | None, data: Path, register: bool, out: Path,
+    right_clocks: bool, connections: int | None, broker_url: str | None, data: Path, register: bool, out: Path,
 ) -> None:  # fmt: skip
     """Send what a city's fleet would: believable days, disturbances, leaks, outages and wrong clocks, all labelled.
 
@@ -153,13 +158,9 @@ def simulate(
         raise click.BadParameter("it lies in the future; ingest takes no such readings", param_hint="--start")
     try:
         scenario = Scenario(
-            seed,
-            devices,
-            meters,
-            sites or sites_for(devices, meters),
-            int(begin.timestamp()),
-            meter_interval_s,
-        )
+            seed, devices, meters, sites or sites_for(devices, meters), int(begin.timestamp()), meter_interval_s,
+            right_clocks,
+        )  # fmt: skip
         if connections is None:
             connections = 0 if devices <= _OWN_UP_TO else _GATEWAYS
         out.mkdir(parents=True, exist_ok=True)

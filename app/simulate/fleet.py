@@ -35,6 +35,7 @@ STATUS_INTERVAL_S: Final = 30
 _BACKLOG_PER_S: Final = 2_000
 _NAP_S: Final = 0.02
 _CARE_S: Final = 5.0
+_SETTLE_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,8 @@ class Fleet:
         for one in self.connections:
             one.start()
         await _until(lambda: self.connected == len(self.connections) or stop.is_set(), None)
+        deadline = time.monotonic() + _SETTLE_S  # the first statuses of all devices come at once
+        await _until(lambda: all(one.settled for one in self.connections) or stop.is_set(), deadline)
 
     async def run(self, stop: asyncio.Event, seconds: int | None) -> None:
         """Measure from now on and send, until ``stop`` or for so many seconds."""

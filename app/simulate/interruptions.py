@@ -79,6 +79,8 @@ def outages(scenario: Scenario, begin_s: int, end_s: int) -> Iterator[Outage]:
 
 def clock_faults(scenario: Scenario) -> dict[int, ClockFault]:
     """Return the clock fault of each device that has one: at most one in a scenario, most of them early in it."""
+    if scenario.right_clocks:
+        return {}
     key = (scenario.seed, 210)
     devices: Ints = np.arange(scenario.devices, dtype=np.int64)
     hit = devices[uniform(*key, devices, 0) < _CLOCK_CHANCE]

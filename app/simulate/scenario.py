@@ -28,6 +28,8 @@ class Scenario:
     sites: int
     start_s: int
     meter_interval_s: int = METER_INTERVAL_S
+    right_clocks: bool = False
+    """Whether no device's clock is wrong."""
 
     def __post_init__(self) -> None:
         if min(self.devices, self.meters) < 0 or self.devices + self.meters == 0:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -108,6 +110,7 @@ def test_faults_of_clocks_and_networks_occur_as_often_as_they_are_said_to() -> N
     faults = clock_faults(one)
     assert 150 < len(faults) < 250
     assert {fault.kind for fault in faults.values()} == {"clock_unsynced", "clock_offset", "clock_step"}
+    assert clock_faults(replace(one, right_clocks=True)) == {}
     found = list(outages(one, START, START + BLOCK_S))
     assert 150 < len(found) < 300
     part = list(outages(one, START + 3_000, START + 3_600))
