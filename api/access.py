@@ -172,6 +172,7 @@ OPERATIONS: Final[Mapping[str, Access]] = {
     "make_enrolment": ADMINS,
     "redeem_enrolment": PUBLIC,
     "renew_certificate": PUBLIC,
+    "list_fleet": OFFICIALS,
     "list_remote_settings": OFFICIALS,
     "list_configurations": OFFICIALS,
     "add_configuration": ADMINS,

@@ -38,6 +38,7 @@ from api.routes import (
     exclusions,
     exports,
     fleet,
+    fleet_devices,
     handling,
     health,
     judging,
@@ -74,7 +75,7 @@ _PREFIX: Final = "/api/v1"
 _VERSIONED: Final = (
     judging, noise_day, exclusions, checks, water_account, presets,
     dossiers, dossier_registers, dossier_files, dossier_surveys,
-    session, second_factor, contacts, tokens, sites, city, provisioning, enrolment, certificates, fleet,
+    session, second_factor, contacts, tokens, sites, city, provisioning, enrolment, certificates, fleet, fleet_devices,
     noise, patterns, water, exports, alerts, handling, rules, live, records, reports, users, sensorthings,
 )  # fmt: skip
 _DESCRIPTION: Final = f"""

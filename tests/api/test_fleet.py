@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
+from analysis.fleet.attention import Health, newest_version, reasons
 from api.config_keeper import to_publish
 from api.context import ApiContext
+from contract.messages import DeviceStatus
 from store.registry.configurations import wanted_versions
+from store.registry.device_state import StatusReport, record_statuses
 from store.registry.models import Device
 from tests.api import seeding
 from tests.api.conftest import Person
 
 SITE = seeding.OWN_SITE
+AN_HOUR_AGO = seeding.NOW - timedelta(hours=1)
 SETTINGS = {"noise.events.margin_db": 15, "noise.overload_db": None, "water.interval_s": 300}
 
 
@@ -111,3 +116,46 @@ def test_what_the_broker_holds_otherwise_is_published_again_only_after_a_while()
     assert to_publish(wanted, held, sent, 5.0) == {("s", "c"): b"3"}
     assert to_publish(wanted, held, sent, 60.0).keys() == {("s", "b"), ("s", "c")}
     assert len(to_publish(wanted, {}, {}, 0.0, most=2)) == 2
+
+
+def test_the_fleet_says_which_device_needs_attention_and_why(admin, person, context):
+    device = seeding.DEVICES[SITE][0][0]
+    now = context.clock.now()
+    told = DeviceStatus(
+        state="online", t=now, version="0.0.1", clock_synced=False, disk_free_mb=100, temperature_c=90.0,
+        certificate_ends=now + timedelta(days=3), outbox_oldest_t=now - timedelta(hours=1), config_version=0,
+        config_error="version 5: no sound",
+    )  # fmt: skip
+    other = seeding.DEVICES[SITE][1][0]
+    well = DeviceStatus(state="online", t=now - timedelta(seconds=1), version="0.1.0", config_version=0)
+    with context.registry.session() as session:
+        record_statuses(
+            session, [StatusReport(SITE, device, told, now), StatusReport(SITE, other, well, now)]
+        )
+    items = {(one["site"], one["name"]): one for one in admin.get("/fleet/devices").json()["items"]}
+    assert items[SITE, device]["attention"] == [
+        "old_version", "clock", "outbox", "certificate", "configuration", "disk", "hot",
+    ]  # fmt: skip
+    assert items[SITE, device]["config_error"] == "version 5: no sound"
+    assert items[SITE, other]["clock_offset_s"] == -1.0
+    alone = admin.get("/fleet/devices", attention=True, limit=1).json()
+    assert all(one["attention"] for one in alone["items"]) and len(alone["items"]) == 1
+    assert person("manager").get("/fleet/devices").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("health", "why"),
+    [
+        (Health(True), []),
+        (Health(False), ["silent"]),
+        (Health(True, version="0.9.9"), ["old_version"]),
+        (Health(True, version="0.10.0"), []),
+        (Health(True, clock_offset_s=-3.0), ["clock"]),
+        (Health(True, drift_db=-0.8), ["drift"]),
+        (Health(True, config_wanted=5, config_wanted_since=seeding.NOW, config_version=4), []),
+        (Health(True, config_wanted=5, config_wanted_since=AN_HOUR_AGO, config_version=4), ["configuration"]),
+        (Health(True, config_wanted=5, config_wanted_since=AN_HOUR_AGO, config_version=5), []),
+    ],
+)  # fmt: skip
+def test_each_reason_has_its_bound(health, why):
+    assert reasons(health, newest_version(["0.9.9", "0.10.0", None, "unknown"]), seeding.NOW) == why

@@ -28,6 +28,7 @@ const VIEWS = {
   audit: async () => (isOfficial() ? (await import("./views/records.js")).audit : null),
   users: async () => (isAdmin() ? (await import("./views/adminUsers.js")).users : null),
   setup: async () => (isAdmin() ? (await import("./views/adminSites.js")).setup : null),
+  fleet: async () => (isAdmin() ? (await import("./views/fleet.js")).fleet : null),
   account: async () => (await import("./views/account.js")).account,
 };
 

@@ -192,6 +192,7 @@ function userMenu(loggedOut, signal) {
       h("a", { href: path("reports") }, t("reports.title")),
       h("a", { href: path("account") }, t("account.title")),
       isAdmin() && h("a", { href: path("setup") }, t("setup.title")),
+      isAdmin() && h("a", { href: path("fleet") }, t("fleet.title")),
       isAdmin() && h("a", { href: path("users") }, t("users.title")),
       isOfficial() && h("a", { href: path("quarantine") }, t("quarantine.title")),
       isOfficial() && h("a", { href: path("audit") }, t("audit.title")),
