@@ -12,6 +12,8 @@ from app.doctor import broker, folder, meters, microphone, registry, server
 from app.doctor.finding import Finding, error, ok, worst
 from app.settings import BROKER_PASSWORD_VARIABLE, given_broker_password
 from edge.config import ConfigError, load
+from store.registry.address import SqliteAddress
+from store.registry.option import chosen_registry, registry_option
 
 
 @click.command()
@@ -21,6 +23,7 @@ from edge.config import ConfigError, load
               help="Check a server's data folder, with the registry and the embedded store in it.")  # fmt: skip
 @click.option("--broker", "broker_url", envvar="QUIETWATER_BROKER", metavar="URL",
               help=f"Log in at the broker as 'quietwater', password from {BROKER_PASSWORD_VARIABLE}.")  # fmt: skip
+@registry_option
 @click.option("--store", "store_url", metavar="URL", help="Ask InfluxDB for its version.")
 @click.option(
     "--clock", "clock_url", metavar="URL", help="Compare this machine's clock with that web server's."
@@ -39,6 +42,7 @@ def doctor(
     Examples:
       quietwater doctor --config /etc/quietwater/edge.toml --clock https://quietwater.example
       quietwater doctor --data data --store http://127.0.0.1:8086
+      quietwater doctor --data data --registry postgresql://quietwater@db.example/quietwater
     """
     findings: list[Finding] = []
     if config:
@@ -80,10 +84,15 @@ def device(config: Path) -> list[Finding]:
 
 
 def server_folder(data: Path) -> list[Finding]:
-    """Check a server's data folder."""
+    """Check a server's data folder, and the registry where it is."""
+    address = chosen_registry(data)
     return [
         *folder.folder(data),
-        *registry.registry(data / "registry.sqlite", registry.newest()),
+        *(
+            registry.registry(address.path, registry.newest())
+            if isinstance(address, SqliteAddress)
+            else registry.registry_server(address, registry.newest())
+        ),
         *folder.series_file(data / "series.duckdb"),
     ]
 

@@ -78,6 +78,15 @@ class PostgresAddress:
             options=dict(self.options),
         )  # fmt: skip
 
+    def revision(self) -> str | None:
+        """Return the schema's revision without changing it. Raises ``RegistryUnavailable``."""
+        from store.registry.database import present_revision, server_url
+
+        options = dict(self.options)
+        return present_revision(
+            server_url(self.host, self.database, self.port, self.username, self.password, options)
+        )
+
 
 RegistryAddress = SqliteAddress | PostgresAddress
 

@@ -77,13 +77,7 @@ class Registry:
 
         What is not given libpq takes from where it always does (PGUSER, PGPASSWORD, ~/.pgpass).
         """
-        query = {"host": host, **(options or {})}
-        return cls(
-            URL.create(
-                "postgresql+psycopg", username, password, database=database,
-                query={**query, **({"port": str(port)} if port else {})},
-            )
-        )  # fmt: skip
+        return cls(server_url(host, database, port, username, password, options or {}))
 
     @property
     def dialect(self) -> str:
@@ -148,6 +142,24 @@ def migrate(connection: Connection) -> None:
     config = _alembic()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def server_url(
+    host: str, database: str, port: int | None, username: str | None, password: str | None, options: Mapping[str, str]
+) -> URL:  # fmt: skip
+    """Return the address of a database as SQLAlchemy has it."""
+    query = {"host": host, **options, **({"port": str(port)} if port else {})}
+    return URL.create("postgresql+psycopg", username, password, database=database, query=query)
+
+
+def present_revision(url: URL) -> str | None:
+    """Return the revision of a registry as it is, ``None`` before it was made. Raises :class:`RegistryUnavailable`."""
+    engine = _engine(url)
+    try:
+        with _told_apart(), for_reading(engine).connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    finally:
+        engine.dispose()
 
 
 def newest_revision() -> str:
