@@ -13,7 +13,7 @@ def metrics_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--metrics-host", default="127.0.0.1", show_default=True, envvar="QUIETWATER_METRICS_HOST",
                      help="Address of the port for metrics; for one that other machines reach, a bearer token has to "
-                     "be in QUIETWATER_METRICS_TOKEN."),
+                     "be in QUIETWATER_METRICS_TOKEN, or in a file that …_FILE names."),
         click.option("--metrics-port", type=click.IntRange(0, 65535), envvar="QUIETWATER_METRICS_PORT",
                      help="Answer /metrics, /healthz and /readyz on this port; 0 takes any.  [default: no port]"),
     ):  # fmt: skip

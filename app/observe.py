@@ -5,9 +5,11 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import json
+import os
 import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -21,6 +23,13 @@ _READ_TIMEOUT_S: Final = 10.0
 
 Probe = Callable[[], str | None]
 """Returns why a part does not work, or ``None``; what it raises is a reason too."""
+
+
+def given_token() -> str | None:
+    """Return the token that the environment holds, or the file that it names. Raises ``OSError``."""
+    if name := os.environ.get(f"{TOKEN_VARIABLE}_FILE"):
+        return Path(name).read_text().strip() or None
+    return os.environ.get(TOKEN_VARIABLE) or None
 
 
 class NeedsToken(OSError):
@@ -42,7 +51,8 @@ class ObservePort:
         if token is None and not _is_loopback(host):
             raise NeedsToken(
                 f"--metrics-host {host} can be reached from other machines: put a long random text into "
-                f"{TOKEN_VARIABLE}, and give it to Prometheus as its bearer token"
+                f"{TOKEN_VARIABLE}, or into a file that {TOKEN_VARIABLE}_FILE names, and give it to Prometheus as "
+                "its bearer token"
             )
         self._page, self._alive, self._ready, self._token = page, alive, ready, token
         self._states: dict[str, bool] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Mapping
 from typing import Final, Literal
@@ -33,7 +32,7 @@ from app.numbers import (
     ingest_numbers,
     uplink_numbers,
 )
-from app.observe import TOKEN_VARIABLE, ObservePort, Probe
+from app.observe import ObservePort, Probe, given_token
 from app.once import OnceParts
 from app.once import Part as OncePart
 from app.probes import (
@@ -327,7 +326,7 @@ class System:
         }
         port = ObservePort(
             self.settings.metrics_host, self.settings.metrics_port, page=PartMetrics(self._metrics).page,
-            alive=self._alive_probes, ready=ready, token=os.environ.get(TOKEN_VARIABLE) or None,
+            alive=self._alive_probes, ready=ready, token=given_token(),
         )  # fmt: skip
         port.start()
         self._observe = port

@@ -109,6 +109,7 @@ class Registry:
 
     def _bring_up_to_date(self, url: str | URL) -> None:
         with for_reading(self._engine).connect() as connection:
+            _demand_unicode(connection)
             if MigrationContext.configure(connection).get_current_revision() == newest_revision():
                 return
         # The writers' turn keeps two processes that start at once apart: the second finds nothing left to do.
@@ -118,6 +119,19 @@ class Registry:
                 migrate(connection)
         finally:
             patient.dispose()
+
+
+def _demand_unicode(connection: Connection) -> None:
+    """Refuse a database that counts bytes for letters: names in Chinese would not fit into their columns."""
+    if connection.dialect.name != "postgresql":
+        return
+    encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+    if encoding != "UTF8":
+        name = connection.engine.url.database
+        raise RegistryUnavailable(
+            f"the registry's database {name} is encoded in {encoding}; make one with: "
+            f"createdb --encoding UTF8 --template template0 {name}"
+        )
 
 
 @contextmanager

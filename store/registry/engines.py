@@ -22,6 +22,7 @@ _TURN: Final = (
 _LIBPQ: Final = {
     "connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3,
     "tcp_user_timeout": 20_000, "application_name": "quietwater",
+    "client_encoding": "utf8",
 }  # fmt: skip
 """A server that is gone without a word is noticed in some twenty seconds, not in two hours."""
 

@@ -87,6 +87,18 @@ def test_a_server_that_refuses_is_told_with_its_reason_and_no_password(
         assert secret not in str(raised.value)
 
 
+def test_a_database_that_counts_bytes_for_letters_is_refused_with_the_cure(postgres_server) -> None:
+    with postgres_server.admin() as connection:
+        connection.execute(
+            "CREATE DATABASE qw_bytes ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0 STRATEGY FILE_COPY"
+        )
+    try:
+        with pytest.raises(RegistryUnavailable, match="SQL_ASCII; make one with: createdb --encoding UTF8"):
+            postgres_server.address("qw_bytes").open()
+    finally:
+        postgres_server.drop_database("qw_bytes")
+
+
 def test_a_login_that_may_not_write_is_told_so(postgres_server, address) -> None:
     with postgres_server.admin(address.database) as connection:
         connection.execute("DROP ROLE IF EXISTS onlooker")
