@@ -6,6 +6,7 @@
 # make fuzz-api   every operation as every role against its own document, for some twenty minutes
 # make fuzz   a million mutated messages through ingest's validation, and as many frames through each meter codec
 # make test-servers  the tests with registry, broker and store on Debian's PostgreSQL, Mosquitto and InfluxDB, then chaos on them
+# make containers  build the images and run compose.yaml on them, with a device that reports; needs root, podman, some minutes
 # make year   a year of seconds into a real InfluxDB, every answer held to arithmetic; half an hour on a busy machine
 .DEFAULT_GOAL := run
 .DELETE_ON_ERROR:
@@ -18,7 +19,7 @@ ARGS ?=
 # Tests that start processes wait on one another's work: two at a time are enough, also on a larger machine.
 TEST_JOBS ?= 2
 
-.PHONY: run test test-servers check chaos cluster fuzz year fuzz-api pins clean
+.PHONY: run test test-servers check chaos cluster containers fuzz year fuzz-api pins clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/quietwater up --demo $(ARGS)
@@ -46,6 +47,9 @@ chaos: $(VENV)/.dev
 
 cluster: $(VENV)/.dev
 	@$(BIN)/python -m tests.cluster $(ARGS)
+
+containers: $(VENV)/.dev
+	@$(BIN)/python -m tests.containers $(ARGS)
 
 fuzz: $(VENV)/.dev
 	@$(BIN)/python -m tests.ingest.fuzz --count 1000000

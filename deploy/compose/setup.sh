@@ -1,0 +1,12 @@
+#!/bin/sh
+# Runs in the container `setup` before the others, at each start: whatever is missing is made, the rest stays.
+set -eu
+host=$1
+
+quietwater admin init
+quietwater admin init-store
+if [ ! -s /etc/mosquitto/quietwater/server.pem ]; then
+  quietwater admin certificate server "$host" --out /etc/mosquitto/quietwater
+fi
+# Mosquitto starts with the devices that there are.
+quietwater admin mosquitto --out /etc/mosquitto/quietwater
