@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 
 from store.registry.database import RegistryUnavailable
@@ -99,6 +100,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(StoreUnavailable, _on_unavailable)
     app.add_exception_handler(RegistryUnavailable, _on_registry_unavailable)
+    app.add_exception_handler(DataError, _on_value_not_taken)
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -169,3 +171,13 @@ async def _on_registry_unavailable(_request: Request, error: Exception) -> Respo
             headers={"Retry-After": "5"},
         )
     )  # fmt: skip
+
+
+async def _on_value_not_taken(_request: Request, error: Exception) -> Response:
+    """PostgreSQL takes no NUL in a text, and no number past a column's range, where SQLite does."""
+    log.warning(
+        "a value was not taken by the registry", cause=str(getattr(error, "orig", error)).split("\n")[0]
+    )
+    return problem_response(
+        ApiProblem(422, "invalid_input", "a text with a NUL character or a number out of range")
+    )
