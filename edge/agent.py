@@ -73,9 +73,15 @@ class Agent:
 
     @property
     def healthy(self) -> bool:
-        """Whether every part runs and the outbox answers; a source that has come to its end is no fault."""
+        """Whether every part runs and the outbox answers; a source that has come to its end is no fault.
+
+        One that could not be made is: only a new process makes it again.
+        """
+        sources = self._sources
         return (
-            all(part.alive for part in self._parts) and not self._sources.stuck and self._outbox.depth() >= 0
+            all(part.alive for part in self._parts)
+            and not (sources.stuck or sources.lost)
+            and self._outbox.depth() >= 0
         )
 
     def start(self) -> None:

@@ -99,7 +99,7 @@ def enrol(code: str, server: str, config: Path, ca_file: Path | None, plain: boo
     """Make this machine the device that CODE was made for.
 
     The page makes a code: a quarter's devices, "Enrol". It works once. A configuration that is here already stays as it
-    is, and only the password is renewed.
+    is; the password is renewed, and the certificate where the configuration names one.
 
     \b
     Examples:
@@ -117,6 +117,8 @@ def enrol(code: str, server: str, config: Path, ca_file: Path | None, plain: boo
     click.echo(f"This is {identity.site}/{identity.device} now.")
     click.echo(f"  configuration  {kept.config}" + ("" if kept.configured else "  (as it was)"))
     click.echo(f"  password       {kept.password}")
+    if kept.certificate is not None:
+        click.echo(f"  certificate    {kept.certificate}")
     click.echo(f"  broker         {identity.broker_url}")
     click.echo(f"Next: look at the configuration, then  quietwater edge run --config {kept.config}")
 

@@ -47,7 +47,8 @@ class OutboxSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 class UpstreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The server's page, where the device renews its certificate."""
 
-    url: Annotated[str, Meta(pattern=r"^https?://[^/\s]+/?$")]
+    url: Annotated[str, Meta(pattern=r"^https?://[^/?#\s]+(/[^?#\s]*)?$")]
+    """With a path, where the page lies below one."""
     ca_file: str | None = None
     """Certificate of the authority that signed the server's, where the system does not know it."""
 
@@ -72,6 +73,11 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     noise: NoiseSettings | None = None
     water: WaterSettings | None = None
 
+    @property
+    def renewed_file(self) -> str:
+        """Where certificates lie that came after the configured one, each with its key."""
+        return str(Path(self.data) / f"{self.site}.{self.device}.certificate.pem")
+
     def broker(self) -> Broker:
         """Return the broker with the password read. Raises :class:`ConfigError` if it cannot be read."""
         return Broker(
@@ -82,7 +88,7 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             ca_file=self.mqtt.ca_file,
             cert_file=self.mqtt.cert_file,
             key_file=self.mqtt.key_file,
-            renewed_file=str(Path(self.data) / f"{self.site}.{self.device}.certificate.pem"),
+            renewed_file=self.renewed_file,
         )
 
     def _password(self) -> str | None:

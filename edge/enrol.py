@@ -23,17 +23,28 @@ from msgspec import Meta
 
 from contract.messages import Slug
 from edge.certificate import Request, demand_fits, make_request
-from edge.config import AgentConfig, ConfigError, load
+from edge.config import AgentConfig, ConfigError, UpstreamSettings, load
 
 _TIMEOUT_S: Final = 20.0
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 PASSWORD_FILE: Final = "edge.password"  # noqa: S105  the name of a file
 BROKER_CA_FILE: Final = "broker-ca.pem"
 CERTIFICATE_FILE: Final = "device.pem"
+SERVER_CA_FILE: Final = "server-ca.pem"
 
 
 class EnrolmentFailed(Exception):
     """The device was not enrolled; the text says why and what to do. Nothing was changed on this device."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where things go. ``pair`` (certificate and key) is ``None`` for a device that comes by password alone."""
+
+    config: Path
+    password: Path
+    pair: Path | None
+    new: bool
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,33 +64,41 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What lies on this device now. ``configured`` is false where an older configuration of the device was kept."""
+    """What lies on this device now. ``configured`` is false where an older configuration of the device was kept.
+
+    ``certificate`` is the file of the certificate that was given, if one was, and of its key.
+    """
 
     identity: Identity
     config: Path
     password: Path
     configured: bool
+    certificate: Path | None
 
 
 def enrol(code: str, server: str, config: Path, *, ca_file: Path | None = None, plain: bool = False) -> Kept:
     """Use ``code`` at ``server`` and keep what it gives beside ``config``.
 
-    A configuration that is there already stays as it is; it must be the same device's. ``plain`` lets the password
-    travel without TLS to another machine. Raises :class:`EnrolmentFailed`.
+    A configuration that is there already stays as it is; it must be the same device's. Where it names a certificate
+    the device gets a new one, which lies where renewed ones do: so one that was revoked comes back. ``plain`` lets the
+    password travel without TLS to another machine. Raises :class:`EnrolmentFailed`.
     """
     _demand_safe(server, plain)
     before = _present(config)
-    password = config.parent / PASSWORD_FILE
-    if before is not None:
-        password = Path(before.mqtt.password_file or password)
-    for folder in {config.parent, password.parent}:
+    places = _places(config, before)
+    for folder in {one.parent for one in (config, places.password, places.pair) if one is not None}:
         _demand_writable(folder)
-    made = make_request("device") if before is None else None  # who we are only the server knows yet
+    server_ca = None if ca_file is None else _read_ca(ca_file)
+    upstream = _upstream(server, server_ca) if before is None else None
+    made = (
+        None if places.pair is None else make_request("device")
+    )  # a new one's name only the server knows yet
     device = f"{before.site}/{before.device}" if before else None
     identity = fetch(code, server, ca_file, device=device, csr=made.csr if made else None)
-    if made is not None:
-        identity = _with_server(identity, server, ca_file)
-    return _keep(identity, config, password, made)
+    if upstream is None or identity.certificate is None:
+        return _keep(identity, places, made, None)
+    configuration = identity.configuration.rstrip() + "\n" + upstream
+    return _keep(msgspec.structs.replace(identity, configuration=configuration), places, made, server_ca)
 
 
 def fetch(
@@ -109,7 +128,7 @@ def fetch(
 
 def _demand_safe(server: str, plain: bool) -> None:
     parts = urlsplit(server)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise EnrolmentFailed(f"{server!r} is no address such as https://quietwater.example")
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK and not plain:
         raise EnrolmentFailed(
@@ -132,6 +151,21 @@ def _present(config: Path) -> AgentConfig | None:
     return found
 
 
+def _places(config: Path, before: AgentConfig | None) -> _Places:
+    password = config.parent / PASSWORD_FILE
+    if before is None:
+        return _Places(config, password, config.parent / CERTIFICATE_FILE, new=True)
+    pair = None if before.mqtt.cert_file is None else Path(before.renewed_file)
+    return _Places(config, Path(before.mqtt.password_file or password), pair, new=False)
+
+
+def _read_ca(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError as error:
+        raise EnrolmentFailed(f"{path} cannot be read: {error.strerror}") from error
+
+
 def _demand_writable(folder: Path) -> None:
     """Look beforehand whether ``folder`` can be written to: the code works once."""
     try:
@@ -145,39 +179,45 @@ def _demand_writable(folder: Path) -> None:
         ) from error
 
 
-def _with_server(identity: Identity, server: str, ca_file: Path | None) -> Identity:
-    """Note in the configuration where the certificate is renewed: the address that has just worked."""
-    safe = server.startswith("https:") or urlsplit(server).hostname in _LOOPBACK
-    if identity.certificate is None or not safe:
-        return identity
-    lines = ["", "[server]", f"url = {json.dumps(server)}"]
-    if ca_file is not None:
-        lines.append(f"ca_file = {json.dumps(str(ca_file.absolute()))}")
-    text = identity.configuration.rstrip() + "\n" + "\n".join(lines) + "\n"
-    return msgspec.structs.replace(identity, configuration=text)
+def _upstream(server: str, server_ca: str | None) -> str | None:
+    """Return the table that says where the certificate is renewed: the address that the code is used at.
 
-
-def _keep(identity: Identity, config: Path, password: Path, made: Request | None) -> Kept:
-    """Write what was given; ``made`` is our new key where the configuration is new too."""
-    configured = made is not None
+    ``None`` where that is without TLS. What the agent would not take is refused while the code still counts.
+    """
+    if not server.startswith("https:") and urlsplit(server).hostname not in _LOOPBACK:
+        return None
+    table = {"url": server} if server_ca is None else {"url": server, "ca_file": SERVER_CA_FILE}
     try:
-        if made is not None:
-            _checked(identity.configuration)
-            if identity.certificate is not None:
-                demand_fits(identity.certificate, made.key)
-                pair = identity.certificate.strip() + "\n" + made.key
-                _write(config.parent / CERTIFICATE_FILE, pair, 0o600)
-            _write(config, identity.configuration, 0o640)
-        if identity.broker_ca is not None:
-            _write(config.parent / BROKER_CA_FILE, identity.broker_ca, 0o644)
-        _write(password, identity.password + "\n", 0o600)
-    except OSError as error:
+        msgspec.convert(table, UpstreamSettings)
+    except msgspec.ValidationError as error:
         raise EnrolmentFailed(
-            f"{error.filename or config.parent} cannot be written: {error.strerror}"
+            f"{server!r} is no address such as https://quietwater.example: {error}"
         ) from error
+    return "\n[server]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items())
+
+
+def _keep(identity: Identity, places: _Places, made: Request | None, server_ca: str | None) -> Kept:
+    """Write what was given; ``made`` is our new key, ``server_ca`` what the configuration names."""
+    folder = places.config.parent
+    pair = places.pair if made is not None and identity.certificate is not None else None
+    try:
+        if places.new:
+            _checked(identity.configuration)
+        if made is not None and pair is not None and identity.certificate is not None:
+            demand_fits(identity.certificate, made.key)
+            _write(pair, identity.certificate.strip() + "\n" + made.key, 0o600)
+        if server_ca is not None:  # not where the caller has it: the agent sees neither /home nor /tmp
+            _write(folder / SERVER_CA_FILE, server_ca, 0o644)
+        if places.new:
+            _write(places.config, identity.configuration, 0o640)
+        if identity.broker_ca is not None:
+            _write(folder / BROKER_CA_FILE, identity.broker_ca, 0o644)
+        _write(places.password, identity.password + "\n", 0o600)
+    except OSError as error:
+        raise EnrolmentFailed(f"{error.filename or folder} cannot be written: {error.strerror}") from error
     except ValueError as error:
         raise EnrolmentFailed(f"what the server gave cannot be used: {error}") from error
-    return Kept(identity, config, password, configured)
+    return Kept(identity, places.config, places.password, configured=places.new, certificate=pair)
 
 
 def _checked(text: str) -> None:

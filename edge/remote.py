@@ -122,9 +122,6 @@ class RemoteConfig:
             self._apply_or_go_back(apply)
 
     def _fault(self, config: DeviceConfig) -> str | None:
-        found = faults(config.settings)
-        if found:
-            return "; ".join(found)
         try:
             overlaid(self._own, config)
         except ConfigError as error:
@@ -166,6 +163,8 @@ def overlaid(own: AgentConfig, config: DeviceConfig) -> AgentConfig:
     """Return the device's own configuration with the server's settings over it. Raises :class:`ConfigError`."""
     if not config.settings:
         return own
+    if found := faults(config.settings):  # also of what was kept: by a later release, it may be
+        raise ConfigError("; ".join(found))
     table: dict[str, Any] = msgspec.to_builtins(own)
     for key, value in config.settings.items():
         part, _, rest = key.partition(".")

@@ -33,12 +33,15 @@ class Sources:
         self._running = False
         self.stuck = False
         """A source did not end when it was told to: only a new process helps."""
+        self.lost = False
+        """The last :meth:`use` did not come to its end, so a source may be missing that nobody makes again."""
 
     def use(self, config: AgentConfig) -> None:
         """Measure as ``config`` says. Raises ``ValueError`` or ``OSError`` when a source cannot be made of it.
 
         What has not changed goes on undisturbed.
         """
+        self.lost = True  # until all are made: an error on the way leaves the old one ended and no new one
         self._failing_before = {part.name for part in self._parts.values() if part.failure is not None}
         wanted: dict[str, _Settings] = {"source-noise": config.noise, "source-water": config.water}
         for name, settings in wanted.items():
@@ -53,6 +56,7 @@ class Sources:
                 if self._running:
                     part.start()
             self._settings[name] = settings
+        self.lost = False
 
     def start(self) -> None:
         """Begin to measure."""

@@ -54,7 +54,7 @@ def file_engine(url: str | URL, *, patience_s: float = PATIENCE_S) -> Engine:
 
     # A file takes as many connections as there are requests at once: one past the pool would be made, with its
     # pragmas, and closed again for each request.
-    engine = create_engine(url, pool_size=_FILE_POOL)
+    engine = create_engine(url, pool_size=_FILE_POOL, hide_parameters=True)
     event.listen(engine, "connect", pragmas)
     event.listen(engine, "begin", _sqlite_begin)
     return engine

@@ -9,6 +9,7 @@ import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -17,11 +18,12 @@ from app.cli import main
 from app.settings import ServerSettings
 from app.system import System
 from contract.clock import SystemClock
+from edge import enrol as enrolment
 from edge.agent import Agent
-from edge.certificate import demand_fits
+from edge.certificate import demand_fits, make_request, pairs
 from edge.config import load
 from store.registry.authority import Authority
-from store.registry.certificates import certificates
+from store.registry.certificates import certificates, demand_may_renew, revoke
 from store.registry.enrolment import make_code
 from store.registry.models import Device
 from store.registry.provisioning import add_device, add_site
@@ -141,6 +143,23 @@ def test_a_device_that_enrols_has_its_own_key_certified(tmp_path, free_port) -> 
         assert config.with_name("broker-ca.pem").read_bytes() == ours.certificate_pem
         with system.registry.reader() as session:
             assert [(row.site, row.device) for row in certificates(session)] == [("lake", "gate")]
+
+        # One that was revoked comes back with a code: with a certificate that the agent shows first.
+        config.write_text(
+            config.read_text().replace("/var/lib/quietwater-edge", str(tmp_path / "pi" / "data"))
+        )
+        loaded, now = load(config), SystemClock().now()
+        with system.registry.session() as session:
+            revoke(session, session.get_one(Device, ("lake", "gate")), now=now)
+        again = run("edge", "enrol", code_of(system), "--server", system.address, "--config", config)
+        assert again.exit_code == 0 and f"certificate    {loaded.renewed_file}" in again.output, again.output
+        with system.registry.session() as session:
+            demand_may_renew(session, session.get_one(Device, ("lake", "gate")), now)
+        shown = pairs(loaded.mqtt.cert_file, loaded.mqtt.key_file, loaded.renewed_file)
+        assert shown == [(loaded.renewed_file, None), (str(pair), None)]
+        fresh = Path(loaded.renewed_file)
+        assert stat.S_IMODE(fresh.stat().st_mode) == 0o600
+        demand_fits(fresh.read_text(), fresh.read_text()[fresh.read_text().index("-----BEGIN PRIVATE") :])
     finally:
         system.stop()
 
@@ -185,6 +204,32 @@ def test_the_server_must_be_the_one_that_is_trusted(tmp_path) -> None:
         assert not config.exists()
         assert run("edge", "enrol", *address, "--ca", ours.cert_file).exit_code == 0
     assert config.exists() and not list(tmp_path.glob("*.new"))
+
+
+def test_the_page_may_lie_below_a_path_and_its_authority_goes_along(tmp_path, monkeypatch) -> None:
+    made, ca = make_request("lake.gate"), Authority.open_or_make(tmp_path / "ca", NOW)
+    asked: list[str] = []
+
+    def fetch(_code: str, server: str, _ca: Path | None, **_: object) -> enrolment.Identity:
+        asked.append(server)
+        return enrolment.Identity(
+            site="lake", device="gate", username="lake.gate", password="p", broker_url="mqtts://b",
+            configuration='site = "lake"\ndevice = "gate"\nnoise = {}\n',
+            certificate=ca.for_request(made.csr, "lake.gate", NOW).certificate.decode(),
+        )  # fmt: skip
+
+    monkeypatch.setattr(enrolment, "make_request", lambda _: made)
+    monkeypatch.setattr(enrolment, "fetch", fetch)
+    theirs, config = authority(tmp_path / "home").cert_file, tmp_path / "pi" / "edge.toml"
+    for unusable in ("https://quiet.example/water?x=1", "https://quiet.example/wa ter"):
+        with pytest.raises(enrolment.EnrolmentFailed, match="no address such as"):
+            enrolment.enrol("AAAA", unusable, config)
+    assert asked == [], "the code still counts"
+    enrolment.enrol("AAAA", "https://quiet.example/water", config, ca_file=theirs)
+    server, copy = load(config).server, config.with_name("server-ca.pem")
+    assert server is not None and server.url == "https://quiet.example/water"
+    assert server.ca_file == str(copy) and copy.read_bytes() == theirs.read_bytes()
+    assert str(theirs) not in config.read_text() and stat.S_IMODE(copy.stat().st_mode) == 0o644
 
 
 def test_what_is_no_quietwater_server_is_named(tmp_path) -> None:

@@ -12,7 +12,7 @@ from contract.messages import DeviceConfig, DeviceStatus
 from contract.remote_settings import REMOTE_SETTINGS
 from edge.agent import Agent
 from edge.config import ConfigError, from_table
-from edge.remote import overlaid
+from edge.remote import RemoteConfig, overlaid
 from edge.remote_state import OWN, STARTS, Kept, failed, offered, passed, report, started
 from tests.broker import embedded, quarter, wait_for
 
@@ -80,6 +80,37 @@ def test_an_agent_that_keeps_ending_goes_back_and_a_power_cut_does_not():
         assert kept.running == NEW
     kept = started(kept, "1")
     assert kept.running == OWN and "ended 3 times" in (report(kept).error or "")
+
+
+def test_what_a_later_release_kept_makes_an_earlier_one_go_back_to_its_own(tmp_path):
+    own = from_table(TABLE)
+    later = DeviceConfig(version=9, settings={"noise.of_a_later_release.depth": 1})
+    (tmp_path / "kept.json").write_bytes(msgspec.json.encode(Kept(good=later)))
+    remote, applied = RemoteConfig(tmp_path / "kept.json", own, "1"), []
+    remote.begin(applied.append)
+    assert applied == [own]
+    assert remote.report.version == 0 and "later_release" in (remote.report.error or "")
+
+
+def test_an_agent_whose_source_cannot_be_made_again_is_not_healthy(tmp_path):
+    response = tmp_path / "response.csv"
+    response.write_text(good := "frequency_hz,response_db\n100,0\n1000,0\n10000,0.5\n")
+    noise = {"source": {"type": "stdin"}, "response": str(response)}
+    own = from_table({"site": "s1", "device": "d1", "data": str(tmp_path), "noise": noise})
+    agent = Agent(own, SystemClock())
+    changed = overlaid(own, NEW)
+    try:
+        assert agent.healthy
+        response.write_text("spoilt")
+        for config in (changed, own):
+            with pytest.raises(ValueError, match="response"):
+                agent._use(config)
+        assert not agent.healthy
+        response.write_text(good)
+        agent._use(changed)
+        assert agent.healthy
+    finally:
+        agent.outbox.close()
 
 
 class Bench:

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from store.registry.database import Registry
-from store.registry.models import Alert, Base, Rule, Site
+from store.registry.models import Alert, Base, Rule, Site, User
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -85,3 +85,17 @@ def test_the_database_refuses_a_second_open_alert_of_one_rule_and_source(tmp_pat
         session.add(alert())
     with pytest.raises(IntegrityError), registry.session() as session:
         session.add(alert())
+
+
+def test_a_statement_that_fails_does_not_tell_its_values(tmp_path: Path) -> None:
+    registry = Registry.in_folder(tmp_path)
+
+    def add() -> None:
+        with registry.session() as session:
+            session.add(User(name="li", password_hash="scrypt$of-a-person", role="viewer", created_at=NOW))
+
+    add()
+    with pytest.raises(IntegrityError) as told:
+        add()
+    assert "users" in str(told.value) and "of-a-person" not in str(told.value)
+    registry.close()
