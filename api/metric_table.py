@@ -81,7 +81,8 @@ _INGEST: Final[Mapping[str, Described]] = {
     "ingest_repeated_total": Described("Messages that the broker sent again while they were in our hands."),
     "ingest_connects_total": Described("Connections to the broker."),
     "ingest_answers_lost_total": Described("Answers to devices that could not be sent."),
-    "ingest_newest_stored_timestamp_seconds": Described("Time of the newest reading that was stored, Unix time."),
+    "ingest_newest_stored_timestamp_seconds": Described(
+        "Time of the newest reading that was stored, Unix time; clocks that are ahead do not count."),
     "ingest_lag_seconds": Described("Time of the data minus that of the newest reading that this process stored."),
     "ingest_store_away_seconds": Described(
         "For how long the store has not taken what arrived; 0 while it does."),

@@ -261,7 +261,9 @@ class Pipeline:
         self.stats.statuses += len(batch.statuses)
 
     def _note_newest(self, batch: Batch) -> None:
-        if batch.entries:
-            newest = max(one.reading.t for one in batch.entries)
+        # One device whose clock is ahead must not hide that everybody else's readings are late.
+        times = [one.reading.t for one in batch.entries if one.reading.t <= one.received_at]
+        if times:
+            newest = max(times)
             known = self.stats.newest_stored
             self.stats.newest_stored = newest if known is None else max(known, newest)

@@ -366,3 +366,10 @@ def test_what_an_outage_kept_back_is_counted_as_late(stage):
     pipeline.process([arrival(1, [noise(3599), noise(3479), noise(0), noise(3598, laeq_db="x")])])
     stats = pipeline.stats
     assert (stats.readings_in, stats.readings_stored, stats.readings_late, stats.quarantined) == (4, 3, 2, 1)
+
+
+def test_a_clock_that_is_ahead_does_not_hide_how_late_the_others_are(stage):
+    _source, _store, _registry, pipeline = stage
+    pipeline.process([arrival(1, [noise(0)]), arrival(2, [noise(3_650)])])  # the server's hour is 3,600
+    assert pipeline.stats.readings_stored == 2
+    assert pipeline.stats.newest_stored == NOW
