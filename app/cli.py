@@ -35,6 +35,7 @@ _GROUPS: Final = {
     "simulate": ("app.simulate.cli", "simulate"),
 }
 """Sub-commands that live in other modules: name, module, attribute."""
+_OURS: Final = ("analysis", "api", "app", "contract", "edge", "ingest", "store")
 
 
 class LazyGroup(click.Group):
@@ -46,19 +47,60 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command, importing it first if it lives elsewhere."""
-        if cmd_name in _GROUPS:
-            module, attribute = _GROUPS[cmd_name]
+        if cmd_name not in _GROUPS:
+            return super().get_command(ctx, cmd_name)
+        module, attribute = _GROUPS[cmd_name]
+        try:
             return getattr(importlib.import_module(module), attribute)
-        return super().get_command(ctx, cmd_name)
+        except ModuleNotFoundError as error:
+            package = _missing(error)
+            if package is None:
+                raise
+            return _not_here(cmd_name, package)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; where lines are JSON, why it failed is one too."""
         try:
-            return super().invoke(ctx)
+            return self._invoke(ctx)
         except click.ClickException as error:
             if logs.is_json():
                 raise logs.FailureAsJson(error) from error
             raise
+
+    def _invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            package = _missing(error)
+            if package is None:
+                raise
+            raise _needs_server(package) from error
+
+
+def _missing(error: ModuleNotFoundError) -> str | None:
+    """Return the package that is not installed here, ``None`` for a module of our own."""
+    package = (error.name or "").partition(".")[0]
+    return None if package in _OURS else package or str(error)
+
+
+def _not_here(name: str, package: str) -> click.Command:
+    """Return what stands for a command of the server on a device, which has only the agent's packages."""
+
+    def refuse(**_: object) -> None:
+        raise _needs_server(package)
+
+    return click.Command(
+        name, callback=refuse, help="Not on this machine: it needs the server's packages.",
+        params=[click.Argument(["words"], nargs=-1, type=click.UNPROCESSED)],
+        context_settings={"ignore_unknown_options": True, "help_option_names": []},
+    )  # fmt: skip
+
+
+def _needs_server(package: str) -> click.ClickException:
+    return click.ClickException(
+        f"this machine has not what the command needs: the package {package} is missing; "
+        "a server installs it with: pip install 'quietwater[server]'"
+    )
 
 
 @click.group(

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from app.doctor import broker, folder, meters, microphone, registry, server
+from app.doctor import broker, folder, meters, microphone, server
 from app.doctor.finding import Finding, error, ok, worst
 from app.settings import BROKER_PASSWORD_VARIABLE, given_broker_password
 from edge.config import ConfigError, load
@@ -85,6 +85,8 @@ def device(config: Path) -> list[Finding]:
 
 def server_folder(data: Path) -> list[Finding]:
     """Check a server's data folder, and the registry where it is."""
+    from app.doctor import registry  # a device has not what it imports
+
     address = chosen_registry(data)
     return [
         *folder.folder(data),
