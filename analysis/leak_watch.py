@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 import structlog
+from sqlalchemy import Select, select, tuple_
 from sqlalchemy.orm import Session
 
 from analysis.leak_units import MOST_ROWS, DistrictUnit, HouseholdUnit, QuarterUnit, Unit
@@ -29,6 +30,8 @@ Key = tuple[str, str]
 """Site and unit."""
 _KEEP_EVERY: Final = timedelta(hours=6)
 """Data time after which a unit's state is written down again."""
+_PORTION: Final = 200
+"""Units in one transaction, or in one question, at most."""
 
 
 class LeakWatch:
@@ -44,6 +47,8 @@ class LeakWatch:
         self._kept_until: dict[Key, datetime] = {}
         self._behind: list[Key] = []
         self._catching_up: frozenset[Key] = frozenset()
+        self._fetched: dict[Key, DetectorState | None] = {}
+        """States of sites that have come with this round; a site itself is named by an empty unit."""
 
     def active(self, site: str, unit: str) -> list[Alarm] | None:
         """Return what a unit's detector holds to be so now; ``None`` where it has not seen anything yet."""
@@ -108,6 +113,8 @@ class LeakWatch:
     ) -> dict[Key, tuple[Unit, datetime]]:
         """Return the units with a new row, and the reading that makes it."""
         latest = {(site, meter): point for site, meter, point in self._series.water_latest()}
+        known = {site for site, _ in self._units}
+        self._fetch(sorted({site for site, _ in latest if site in sites and site not in known}))
         due: dict[Key, tuple[Unit, datetime]] = {}
         for site, of_site in meters.items():
             for meter in of_site:
@@ -120,7 +127,24 @@ class LeakWatch:
                     )
                     if unit is not None and unit.wants(newest.t):
                         due[site, unit.name] = (unit, newest.t)
+        self._fetched = {}
         return due
+
+    def _fetch(self, sites: Sequence[str]) -> None:
+        """Read the states of all units of sites that have come: one question for many, not one for each unit."""
+        self._fetched = {}
+        for first in range(0, len(sites), _PORTION):
+            which = DetectorState.site.in_(sites[first : first + _PORTION])
+            with self._registry.reader() as session:
+                rows = session.scalars(select(DetectorState).where(which)).all()
+            self._fetched |= {(row.site, row.unit): row for row in rows}
+            self._fetched |= {(site, ""): None for site in sites[first : first + _PORTION]}
+
+    def _state_of(self, key: Key) -> DetectorState | None:
+        if (key[0], "") in self._fetched:
+            return self._fetched.get(key)
+        with self._registry.reader() as session:
+            return session.get(DetectorState, key)
 
     def _household(self, site: str, meter: str, newest: WaterPoint) -> Unit:
         known = self._units.get((site, meter))
@@ -153,8 +177,7 @@ class LeakWatch:
     def _take_up(self, unit: Unit) -> Unit:
         """Go on with a unit's state from the registry, where there is one of this configuration."""
         key = (unit.site, unit.name)
-        with self._registry.reader() as session:
-            row = session.get(DetectorState, key)
+        row = self._state_of(key)
         if row is not None and row.config == unit.config_key:
             try:
                 unit.restore(row.state, row.done_until)
@@ -171,21 +194,27 @@ class LeakWatch:
 
     def _keep(self, keys: Iterable[Key], now: datetime, turn: Turn) -> None:
         due = [key for key in keys if self._units[key].done_until not in (None, self._kept_until.get(key))]
-        if not due:
-            return
+        for first in range(0, len(due), _PORTION):
+            self._keep_portion(due[first : first + _PORTION], now, turn)
+
+    def _keep_portion(self, due: Sequence[Key], now: datetime, turn: Turn) -> None:
         with self._registry.session() as session:
             mine = turn.still(session, {key[0] for key in due})
             due = [key for key in due if key[0] in mine]
+            rows = {(row.site, row.unit): row for row in session.scalars(_states(due))}
             for key in due:
-                _write(session, self._units[key], now)
+                _write(session, rows.get(key), self._units[key], now)
         for key in due:
             until = self._units[key].done_until
             if until is not None:
                 self._kept_until[key] = until
 
 
-def _write(session: Session, unit: Unit, now: datetime) -> None:
-    row = session.get(DetectorState, (unit.site, unit.name))
+def _states(keys: Sequence[Key]) -> Select[tuple[DetectorState]]:
+    return select(DetectorState).where(tuple_(DetectorState.site, DetectorState.unit).in_(keys))
+
+
+def _write(session: Session, row: DetectorState | None, unit: Unit, now: datetime) -> None:
     if row is None:
         row = DetectorState(site=unit.site, unit=unit.name)
         session.add(row)

@@ -20,7 +20,7 @@ from analysis.rules.watch import Watch
 from analysis.shard import EVERY_SITE, Shard, Turn
 from contract.clock import Clock
 from contract.spans import NO_SPANS, Spans
-from store.registry.database import Registry
+from store.registry.database import Registry, RegistryUnavailable
 from store.series.interface import SeriesStore, StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -159,7 +159,11 @@ class Analysis:
 
     def _judge_rules(self) -> None:
         self._hand_over()
-        report = self._watch.round(self._clock.now(), timedelta(seconds=self._clock.speed), self._turn())
+        turn = self._turn()
+        if self.shard is not None and self.shard.keeper.lapsed:
+            # What is remembered of the sites stays: nobody need have taken them.
+            raise RegistryUnavailable("the leases could not be renewed")
+        report = self._watch.round(self._clock.now(), timedelta(seconds=self._clock.speed), turn)
         self.stats.rounds += 1
         self.stats.rules, self.stats.bad_rules = report.rules, report.bad_rules
         self.stats.sightings += report.sightings
@@ -190,7 +194,7 @@ class Analysis:
             with self._spans.span(f"analysis {what}"):
                 work()
         except Exception as error:
-            waits = isinstance(error, StoreUnavailable)
+            waits = isinstance(error, StoreUnavailable | RegistryUnavailable)
             if waits:
                 self.stats.store_waits += 1
             elif what == "rules":

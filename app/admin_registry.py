@@ -40,7 +40,7 @@ def move_registry(data: Path, target: str) -> None:
     if address == source:
         raise click.UsageError(f"the registry is at {source} already")
     try:
-        locks = PartLocks(data, ("broker", "ingest", "analysis", "serve"))
+        locks = PartLocks.of_every_part(data)
     except (FolderInUse, OSError) as error:
         raise click.ClickException(f"stop the server first: {error}") from error
     try:

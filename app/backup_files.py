@@ -39,7 +39,6 @@ _NEWEST: Final = ".newest-backup"
 """File of the data folder that says when the newest backup was whole."""
 _QUEUES: Final = "broker/jetstream"
 """What the broker holds on its way to the store; the devices keep it until the store has it."""
-_PARTS: Final = ("broker", "ingest", "analysis", "serve")
 
 
 class BackupFailed(Exception):
@@ -212,7 +211,7 @@ def restore_backup(source: Path, settings: ServerSettings, progress: Progress, *
         )
     stage = data / ".restoring"
     try:
-        locks = PartLocks(data, _PARTS)
+        locks = PartLocks.of_every_part(data)
     except (FolderInUse, OSError) as error:
         raise BackupFailed(str(error)) from error
     try:

@@ -27,6 +27,12 @@ class PartLocks:
             self.release()
             raise
 
+    @classmethod
+    def of_every_part(cls, folder: Path) -> PartLocks:
+        """Take every part that may run in a folder, those with names of their own (``ingest-two``) among them."""
+        named = {file.stem for file in folder.glob("*.lock")}
+        return cls(folder, sorted({"broker", "ingest", "analysis", "serve", *named}))
+
     def release(self) -> None:
         """Let the parts go."""
         for file in self._files:

@@ -36,7 +36,7 @@ class OnceParts:
         self, registry: Registry, name: str, makers: Mapping[str, Callable[[], Part]], timing: LeaseTiming
     ) -> None:
         self._makers = makers
-        self.keeper = LeaseKeeper(registry, POOL, name, lambda _session: makers, timing=timing)
+        self.keeper = LeaseKeeper(registry, POOL, name, lambda _session: makers, timing=timing, fair=False)
         self._running: dict[str, tuple[int, Part]] = {}
         self._failing: set[str] = set()
         self._stop = threading.Event()

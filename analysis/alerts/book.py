@@ -38,6 +38,8 @@ log = structlog.get_logger(__name__)
 WHO: Final = "analysis"
 Key = tuple[int, str]
 """Rule and source."""
+PORTION: Final = 200
+"""Alerts in one transaction at most: all that write to the registry take turns, heartbeats among them."""
 
 
 class Teller(Protocol):
@@ -69,20 +71,32 @@ class AlertBook:
         wanted = [one for one in sightings if _decide(standing.get(_key(one)), one, now).save]
         if not wanted:
             return []
-        try:
-            return self._write(wanted, now, turn)
-        except IntegrityError:
-            # Another process opened the same alert in between; the next round sees it.
-            log.warning("an alert was opened twice at once; trying again next round")
-            return []
+        changed: list[AlertSnapshot] = []
+        for first in range(0, len(wanted), PORTION):
+            try:
+                changed += self._write(wanted[first : first + PORTION], now, turn)
+            except IntegrityError:
+                # Another process opened the same alert in between; the next round sees it.
+                log.warning("an alert was opened twice at once; trying again next round")
+        return changed
 
     def withdraw(
         self, keys: Mapping[Key, Reason], now: datetime, turn: Turn = EVERY_SITE
     ) -> list[AlertSnapshot]:
         """End open alerts whose rule or source is gone."""
         changed: list[AlertSnapshot] = []
+        with self._registry.reader() as session:
+            wanted = [one.open_key or "" for key, one in _open_alerts(session, turn).items() if key in keys]
+        for first in range(0, len(wanted), PORTION):
+            changed += self._withdraw(wanted[first : first + PORTION], keys, now, turn)
+        return changed
+
+    def _withdraw(
+        self, wanted: Sequence[str], keys: Mapping[Key, Reason], now: datetime, turn: Turn
+    ) -> list[AlertSnapshot]:
+        changed: list[AlertSnapshot] = []
         with self._registry.session() as session:
-            gone = {key: one for key, one in _open_alerts(session, turn).items() if key in keys}
+            gone = _open_alerts(session, turn, wanted)
             mine = turn.still(session, {alert.site for alert in gone.values()})
             for key, alert in gone.items():
                 if alert.site in mine:
@@ -100,7 +114,8 @@ class AlertBook:
         with self._registry.session() as session:
             mine = turn.still(session, {one.rule.site for one in wanted})
             # Read again within the transaction: somebody may have acknowledged in between.
-            open_alerts = _open_alerts(session, turn)
+            keys = [open_key(one.rule.id, one.rule.site, one.source) for one in wanted]
+            open_alerts = _open_alerts(session, turn, keys)
             for one in wanted:
                 if one.rule.site not in mine:
                     self.refused += 1
@@ -121,9 +136,9 @@ class AlertBook:
     ) -> None:
         assert outcome.alert is not None
         _update(alert, outcome.alert, seen, now)
-        session.flush()
-        session.add_all(_line(alert, one, now) for one in outcome.transitions)
         if outcome.transitions:
+            session.flush()  # a new alert has its number then
+            session.add_all(_line(alert, one, now) for one in outcome.transitions)
             self._teller.tell(session, alert, outcome.transitions, now)
 
 
@@ -145,8 +160,10 @@ def _decide(standing: Standing | None, one: Sighting, now: datetime) -> Outcome:
     return decide(standing, one.seen, now, one.rule.timing)
 
 
-def _open_alerts(session: Session, turn: Turn) -> dict[Key, Alert]:
-    rows: Iterable[Alert] = session.scalars(select(Alert).where(Alert.open_key.is_not(None)))
+def _open_alerts(session: Session, turn: Turn, keys: Sequence[str] | None = None) -> dict[Key, Alert]:
+    """Return the open alerts of the turn's sites, or those of them with these open keys."""
+    which = Alert.open_key.is_not(None) if keys is None else Alert.open_key.in_(keys)
+    rows: Iterable[Alert] = session.scalars(select(Alert).where(which))
     return {
         (alert.rule_id, alert.source): alert
         for alert in rows

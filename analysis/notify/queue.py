@@ -20,6 +20,8 @@ from store.registry.models import Alert, Contact, Delivery, Site, User, UserSite
 log = structlog.get_logger(__name__)
 
 _EVENTS: Final[dict[str, Event]] = {"firing": "firing", "escalated": "escalated", "resolved": "resolved"}
+_MOST_AT_ONCE: Final = 200
+"""Messages to one contact in one parcel at most; the others are in the next."""
 _UNHEARD: Final = (silences.HELD,)
 """A beginning that waits for one of these is never told when the alert is over before."""
 
@@ -167,6 +169,7 @@ def _parcel(session: Session, contact_id: int, now: datetime) -> Parcel | None:
         select(Delivery)
         .where(Delivery.contact_id == contact_id, Delivery.state == "queued", Delivery.next_try_at <= now)
         .order_by(Delivery.id)
+        .limit(_MOST_AT_ONCE)
         .with_for_update(skip_locked=True)
     )
     windows = silences.current(session, now)

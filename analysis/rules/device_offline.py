@@ -60,9 +60,11 @@ def judge(
         return _seen("breach" if long_enough else "between", "offline", world.now - state.since)
     if last is None:
         return Observation("clear", 0.0, 0.0)
-    if world.now - max(last, state.since, begun) >= _at_least(params.silent_s, world):
-        return _seen("breach", "silent", world.now - last)
-    return Observation("clear", 0.0, 0.0)
+    silent = _at_least(params.silent_s, world)
+    if world.now - max(last, state.since) < silent:
+        return Observation("clear", 0.0, 0.0)
+    # Who has just begun to judge has not seen it silent for so long, but has no reason to call it well either.
+    return _seen("breach" if world.now - begun >= silent else "between", "silent", world.now - last)
 
 
 def _at_least(seconds: int, world: World) -> timedelta:

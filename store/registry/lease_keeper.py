@@ -71,15 +71,17 @@ class LeaseKeeper:
 
     def __init__(
         self, registry: Registry, pool: str, name: str, wanted: Callable[[Session], Iterable[str]], *,
-        timing: LeaseTiming | None = None, monotonic: Callable[[], float] = time.monotonic,
+        timing: LeaseTiming | None = None, fair: bool = True,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        """``wanted`` tells all the work of the pool."""
+        """``wanted`` tells all the work of the pool, or of this member where it is not shared out ``fair``."""
         self.name = name
         self.timing = timing or LeaseTiming()
         self.stats = LeaseStats()
         self._registry = registry
         self._pool = pool
         self._wanted = wanted
+        self._fair = fair
         self._working: Callable[[], bool] = lambda: True
         self._monotonic = monotonic
         self._incarnation = secrets.token_hex(8)
@@ -136,6 +138,11 @@ class LeaseKeeper:
         return f"the leases could not be renewed for {age_s:.0f} s" if age_s > self.timing.ttl_s else None
 
     @property
+    def lapsed(self) -> bool:
+        """Whether the last heartbeat is too long ago, so that nobody can say what this process holds."""
+        return not self._displaced and self._monotonic() >= self._good_until
+
+    @property
     def age_s(self) -> float:
         """Seconds since the last heartbeat that succeeded, or since the start."""
         return self._monotonic() - self._renewed_at
@@ -190,7 +197,7 @@ class LeaseKeeper:
             known = dict(self._epochs)
         steps = plan(
             self.name, lease_rows.members(session, self._pool), leases, self._wanted(session), now, known=known,
-            settle=self.timing.settle,
+            settle=self.timing.settle, fair=self._fair,
         )  # fmt: skip
         held = {
             one: lease.epoch

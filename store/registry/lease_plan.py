@@ -45,13 +45,15 @@ class Step:
 
 def plan(
     me: str, members: Iterable[Member], leases: Mapping[str, Held], wanted: Iterable[str], now: datetime, *,
-    known: Mapping[str, int], settle: timedelta,
+    known: Mapping[str, int], settle: timedelta, fair: bool = True,
 ) -> list[Step]:  # fmt: skip
     """Return the steps of ``me``, which must be one of the members that are there.
 
     ``wanted`` is all the work there is. ``known`` are the epochs under which ``me`` holds what it holds: a lease in
     its name that is not among them belonged to a process before it, and is claimed anew. Nothing is given up for a
-    member that has not been there for ``settle``: it may be gone as quickly as it came.
+    member that has not been there for ``settle``: it may be gone as quickly as it came. Without ``fair`` nothing is
+    shared out: whoever wants a piece that nobody holds takes it, and keeps it. So it is where members do not all want
+    the same.
     """
     there = {one.name: one for one in members if one.expires_at > now}
     work = sorted(set(wanted))
@@ -69,11 +71,13 @@ def plan(
     ]
     mine = [resource for resource, one in leases.items() if one.holder == me and resource in known]
     steps += [Step("release", resource, "not_wanted") for resource in sorted(set(mine) - set(work))]
+    if not fair:
+        return [*steps, *_free(me, leases, work, there)]
     settled = {name: held[name] for name, one in there.items() if name == me or now - one.joined_at >= settle}
     over = held[me] - shares(settled, len(work))[me]
     if over > 0:
         # The newest go: what has been held for long is warm.
-        keep = [resource for resource in mine if resource in set(work)]
+        keep = sorted(set(mine) & set(work))
         keep.sort(key=lambda resource: (leases[resource].since, resource), reverse=True)
         return [*steps, *(Step("release", resource, "fair_share") for resource in keep[:over])]
     room = shares(held, len(work))[me] - held[me]

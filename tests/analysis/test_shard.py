@@ -178,6 +178,25 @@ def _town(registry: Registry):
     return sites, {"garden": meters}
 
 
+def test_a_process_that_cannot_renew_its_leases_waits_and_forgets_nothing(
+    series: DuckDbStore, registry: Registry, clock: HandClock
+) -> None:
+    one = _shard(series, registry, clock, "one")
+    _beat(one)
+    one.round()
+    remembered = one._watch._leaks._units
+    remembered["garden", "made"] = object()  # type: ignore[assignment]
+    assert one.shard is not None
+    one.shard.keeper._good_until = 0.0
+    one.round()
+    assert one.stats.store_waits == 1 and ("garden", "made") in remembered
+    del remembered["garden", "made"]
+    _beat(one)
+    rounds = one.stats.rounds
+    one.round()
+    assert one.stats.rounds == rounds + 1
+
+
 def test_what_a_site_is_given_up_with_is_written_down_first(
     series: DuckDbStore, registry: Registry, clock: HandClock
 ) -> None:

@@ -40,6 +40,22 @@ def test_what_a_member_that_is_gone_held_is_claimed() -> None:
     }  # fmt: skip
 
 
+def test_what_is_not_shared_out_stays_with_its_holder_and_goes_only_to_who_wants_it() -> None:
+    there = [_member("a"), _member("b")]
+    leases = {"uplink": Held("a", 1, LONG_AGO), "configurations": Held("a", 1, LONG_AGO)}
+    known = {"uplink": 1, "configurations": 1}
+
+    def steps(me: str, leases: dict[str, Held], wanted: list[str], known: dict[str, int]) -> list[Step]:
+        return plan(me, there, leases, wanted, NOW, known=known, settle=SETTLE, fair=False)
+
+    assert steps("a", leases, ["configurations", "uplink"], known) == []
+    assert steps("b", leases, ["configurations"], {}) == []
+    free = {"uplink": Held(None, 1, NOW), "configurations": Held(None, 1, NOW)}
+    assert [(one.action, one.resource) for one in steps("b", free, ["configurations"], {})] == [
+        ("claim", "configurations")
+    ]
+
+
 def test_what_somebody_who_is_there_holds_is_left_to_them() -> None:
     leases = {"x": Held("b", 1, LONG_AGO), "y": Held("b", 1, LONG_AGO)}
     assert _plan("a", [_member("a"), _member("b")], leases, ["x", "y"]) == []

@@ -3,6 +3,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import select
 
+from analysis.alerts import book
 from analysis.alerts.actions import NoSuchAlert, NotPossible, acknowledge
 from analysis.alerts.book import AlertBook
 from analysis.alerts.machine import Observation
@@ -27,8 +28,8 @@ def rule(registry: Registry) -> RuleView:
 def _see(
     registry: Registry, rule: RuleView, seen: Observation, at: datetime, source: str = "gate"
 ) -> list[str]:
-    book = AlertBook(registry, Queue())  # a new one each time: nothing is remembered outside of the registry
-    return [one.state for one in book.take([Sighting(rule, source, seen)], at)]
+    kept = AlertBook(registry, Queue())  # a new one each time: nothing is remembered outside of the registry
+    return [one.state for one in kept.take([Sighting(rule, source, seen)], at)]
 
 
 def _events(registry: Registry) -> list[str]:
@@ -40,6 +41,28 @@ def _log(registry: Registry) -> list[tuple[str, str, str, str]]:
     with registry.reader() as session:
         rows = session.scalars(select(AlertTransition).order_by(AlertTransition.id))
         return [(one.from_state, one.to_state, one.reason, one.who) for one in rows]
+
+
+def test_many_alerts_are_written_in_portions_and_all_of_them(
+    registry: Registry, rule: RuleView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(book, "PORTION", 3)
+    sessions = 0
+    begin = registry.session
+
+    def counted():
+        nonlocal sessions
+        sessions += 1
+        return begin()
+
+    monkeypatch.setattr(registry, "session", counted)
+    many = [Sighting(rule, f"gate-{n}", BREACH) for n in range(10)]
+    kept = AlertBook(registry, Queue())
+    assert [one.state for one in kept.take(many, NOON)] == ["firing"] * 10
+    assert sessions == 4
+    gone = {(rule.id, f"gate-{n}"): "source_removed" for n in range(10)}
+    assert len(kept.withdraw(gone, NOON)) == 10 and sessions == 8  # type: ignore[arg-type]
+    assert kept.open_keys() == set()
 
 
 def test_an_alert_lives_through_restarts_and_each_message_is_queued_once(

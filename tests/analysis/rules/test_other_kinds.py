@@ -161,6 +161,16 @@ def test_after_a_restart_of_the_server_devices_have_time_to_come_back(series: Du
     assert (verdict(99, fast), verdict(100, fast)) == ("between", "breach")  # a real minute
 
 
+def test_a_process_that_has_just_begun_does_not_call_a_silent_device_well(series: DuckDbStore) -> None:
+    """Its alert goes on: neither an all-clear after each restart nor a second alert a quarter of an hour later."""
+
+    def verdict(started_min_ago: float) -> str:
+        world = _world(series, NOON, started_at=NOON - started_min_ago * MINUTE)
+        return judge_device(_state("online", 600), NOON - 60 * MINUTE, world, DeviceOfflineParams()).verdict
+
+    assert (verdict(1), verdict(14.9), verdict(15)) == ("between", "between", "breach")
+
+
 def _meters() -> dict[str, Sequence[Meter]]:
     return {"garden": [Meter(site="garden", name="flat-1", device="cellar")]}
 
