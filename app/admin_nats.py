@@ -37,7 +37,7 @@ def nats(data: Path, out: Path, pid_file: Path | None, watch: bool) -> None:
         from app.nats_files import files_of
 
         try:
-            files = files_of(registry, data / "ca", _kept_hash(out / "server.hash", password))
+            files = files_of(registry, data / "ca", _kept_hash(out / "server.hash", password), present=out)
         except ValueError as error:
             raise click.ClickException(str(error)) from error
         if write_files(out, files.texts, "nats") and pid_file is not None:

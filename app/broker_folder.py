@@ -62,7 +62,10 @@ def _write(path: Path, text: str, group: str) -> bool:
     draft = path.with_name(path.name + ".new")
     draft.touch(mode=0o640)
     draft.chmod(0o640)
-    draft.write_text(text)
+    with draft.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())  # after a cut of power a file is the old one or the new one, and never empty
     if os.geteuid() == 0:
         # Who keeps the folder goes on with what root begins.
         shutil.chown(draft, path.parent.stat().st_uid, path.parent.stat().st_gid)

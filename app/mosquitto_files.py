@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from app.broker_certificate import renewed
 from contract.topics import READING_KINDS
 from store.registry.models import Device
 from store.registry.provisioning import broker_username
@@ -45,6 +46,7 @@ def files_of(registry: Registry, ca_folder: Path, server_hash: str, *, present: 
     authority = Authority.open(ca_folder)
     if authority is not None:
         files.texts["ca.pem"] = authority.certificate_pem.decode()
+        files.texts.update(renewed(authority, present, now))
         files.texts[REVOKED] = _list_of_revoked(authority, gone, present / REVOKED, now)
     return files
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.broker import SERVER_USER, device_permissions
+from app.broker_certificate import renewed
 from store.registry.authority import certificate_user, processes_user
 from store.registry.models import Device
 from store.registry.provisioning import broker_username
@@ -31,8 +32,11 @@ class NatsFiles:
     complaints: tuple[str, ...]
 
 
-def files_of(registry: Registry, ca_folder: Path, server_hash: str) -> NatsFiles:
-    """Return what the registry says now. Raises ``ValueError`` where there is no authority yet."""
+def files_of(registry: Registry, ca_folder: Path, server_hash: str, *, present: Path) -> NatsFiles:
+    """Return what the registry says now; ``present`` is the folder of the files as they are.
+
+    Raises ``ValueError`` where there is no authority yet.
+    """
     from sqlalchemy import select
 
     from store.registry.authority import Authority
@@ -48,6 +52,7 @@ def files_of(registry: Registry, ca_folder: Path, server_hash: str) -> NatsFiles
         devices = session.scalars(select(Device).order_by(Device.site, Device.name)).all()
         files = nats_files(devices, counting(session, datetime.now(UTC)), server_hash)
     files.texts["ca.pem"] = authority.certificate_pem.decode()
+    files.texts.update(renewed(authority, present, datetime.now(UTC)))
     return files
 
 

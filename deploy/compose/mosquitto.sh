@@ -5,7 +5,7 @@ set -eu
 configuration=$1
 folder=$2
 
-state() { cat "$folder/passwords" "$folder/devices.acl" "$folder/server.acl" 2>/dev/null | cksum; }
+state() { cat "$folder/passwords" "$folder/devices.acl" "$folder/server.acl" "$folder/server.pem" 2>/dev/null | cksum; }
 
 seen=$(state)
 mosquitto -c "$configuration" &

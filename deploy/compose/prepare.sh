@@ -19,7 +19,7 @@ for name in broker grafana influx_password influx_token metrics page_token regis
   fi
 done
 if [ ! -e .env ]; then
-  printf 'QUIETWATER_HOST=%s\n' "$1" >.env
+  printf 'QUIETWATER_HOST=%s\nQUIETWATER_BASE_URL=https://%s\n' "$1" "$1" >.env
   echo "made .env and secrets for $1"
 else
   echo ".env is there already and stays as it is: $(grep '^QUIETWATER_HOST=' .env)"

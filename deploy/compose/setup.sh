@@ -3,8 +3,9 @@
 set -eu
 host=$1
 
-quietwater admin init
+# First what may have to be tried again: the password that `init` makes is shown once.
 quietwater admin init-store
+quietwater admin init
 if [ ! -s /etc/mosquitto/quietwater/server.pem ]; then
   quietwater admin certificate server "$host" --out /etc/mosquitto/quietwater
 fi

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -23,6 +23,8 @@ _CA_DAYS: Final = 20 * 365
 DEVICE_DAYS: Final = 2 * 365
 """How long a device's certificate is valid unless told otherwise."""
 SERVER_DAYS: Final = 825
+_RENEW_AT: Final = 1 / 5
+"""What is left of the life of a broker's certificate when it is made anew."""
 _CURVES: Final = ("secp256r1", "secp384r1")
 _CRL_DAYS: Final = 10 * 365
 """A broker refuses everybody once its list is over; ours is written anew with each change, so that it need not be."""
@@ -158,6 +160,31 @@ class Authority:
             [_general_name(name) for name in names],
         )  # fmt: skip
 
+    def server_renewed(self, certificate: bytes, key: bytes, now: datetime) -> Pair | None:
+        """Return a broker's certificate anew, for the same names, where the present one (PEM) is ours and is soon over.
+
+        So it is too where its key does not belong to it: a cut of power came between the two files. ``None`` where
+        there is nothing to do, or somebody else signed it.
+        """
+        try:
+            present = x509.load_pem_x509_certificate(certificate)
+            present.verify_directly_issued_by(self._certificate)
+        except (ValueError, TypeError, InvalidSignature):
+            return None
+        names = present.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        life = present.not_valid_after_utc - present.not_valid_before_utc
+        if present.not_valid_after_utc - now > life * _RENEW_AT and _belong(present, key):
+            return None
+        subject = str(present.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+        return self._sign(
+            subject,
+            now,
+            max(1, life.days),
+            ExtendedKeyUsageOID.SERVER_AUTH,
+            x509.random_serial_number(),
+            list(names),
+        )
+
     def revocation_list(self, revoked: Iterable[Revoked], now: datetime) -> bytes:
         """Return the list of certificates that no longer count, as PEM."""
         builder = (
@@ -196,6 +223,14 @@ class Authority:
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .sign(self._key, hashes.SHA256())
         )
+
+
+def _belong(certificate: x509.Certificate, key: bytes) -> bool:
+    try:
+        loaded = serialization.load_pem_private_key(key, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return False
+    return loaded.public_key() == certificate.public_key()
 
 
 def certificate_user(name: str, serial: str) -> str:

@@ -191,6 +191,7 @@ def test_our_commands_in_it_are_understood_and_its_secrets_and_volumes_are_there
             if "persistentVolumeClaim" in volume:
                 assert ("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"]) in by_name
         for container in [*pod["containers"], *pod.get("initContainers", ())]:
+            assert container["securityContext"]["allowPrivilegeEscalation"] is False
             mounted = {mount["name"] for mount in container["volumeMounts"]}
             assert mounted <= set(volumes) | claims, (one["metadata"]["name"], container["name"])
             if container["image"] == "quietwater:0.1.0" and "command" not in container:

@@ -29,6 +29,10 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) -}}
 {{- end -}}
 
+{{- define "quietwater.broker-host" -}}
+{{- .Values.mosquitto.host | default .Values.host -}}
+{{- end -}}
+
 {{- define "quietwater.environment" -}}
 {{- $name := include "quietwater.name" . -}}
 - {name: QUIETWATER_REGISTRY, value: {{ .Values.registry.url | default (printf "postgresql://quietwater@%s-postgres/quietwater" $name) | quote }}}
@@ -39,7 +43,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 - {name: QUIETWATER_BROKER_PASSWORD_FILE, value: /run/secrets/quietwater/broker}
 - {name: QUIETWATER_METRICS_TOKEN_FILE, value: /run/secrets/quietwater/metrics}
 - {name: QUIETWATER_BASE_URL, value: {{ printf "https://%s" .Values.host | quote }}}
-- {name: QUIETWATER_DEVICE_BROKER, value: {{ printf "mqtts://%s:%v" .Values.host .Values.mosquitto.service.port | quote }}}
+- {name: QUIETWATER_DEVICE_BROKER, value: {{ printf "mqtts://%s:%v" (include "quietwater.broker-host" .) .Values.mosquitto.service.port | quote }}}
 - {name: TMPDIR, value: /tmp}
 {{- end -}}
 
