@@ -57,10 +57,11 @@ class ConfigKeeper(MqttLink):
         self._clock = clock
         self._round_s = round_s
         self._monotonic = monotonic
+        self._wanted: Mapping[_Name, bytes] = {}
         self._held: dict[_Name, bytes] = {}
         self._sent: dict[_Name, tuple[bytes, float]] = {}
         self._due_s = 0.0
-        self._failing = False
+        self._failing: set[str] = set()
 
     def _begin(self) -> None:
         self._held, self._sent = {}, {}
@@ -77,24 +78,38 @@ class ConfigKeeper(MqttLink):
         if now_s < self._due_s:
             return False
         self._due_s = now_s + self._round_s
+        self._tried("rollouts could not be moved on", self._move_rollouts)
+        if self._tried("the devices' configurations could not be looked at", self._look_what_is_wanted):
+            self._publish_what_differs(now_s)
+        return False
+
+    def _tried(self, words: str, work: Callable[[], None]) -> bool:
+        """Do it, or tell once that it failed: a store that is away now answers in a later round; the link stays."""
         try:
-            for told in rollout_round(self._series, self._registry, self._clock.now()):
-                log.info(told)
-            with self._registry.reader() as session:
-                wanted = wanted_payloads(session)
-        except Exception:  # a store that is busy now answers in the next round; the link stays
-            if not self._failing:
-                log.exception("the devices' configurations could not be looked at")
-            self._failing = True
+            work()
+        except Exception:
+            if words not in self._failing:
+                log.exception(words)
+            self._failing.add(words)
             return False
-        self._failing = False
-        due = to_publish(wanted, self._held, self._sent, now_s)
+        self._failing.discard(words)
+        return True
+
+    def _move_rollouts(self) -> None:
+        for told in rollout_round(self._series, self._registry, self._clock.now()):
+            log.info(told)
+
+    def _look_what_is_wanted(self) -> None:
+        with self._registry.reader() as session:
+            self._wanted = wanted_payloads(session)
+
+    def _publish_what_differs(self, now_s: float) -> None:
+        due = to_publish(self._wanted, self._held, self._sent, now_s)
         for (site, device), payload in due.items():
             self._publish(str(Topic(site, device, "config")), payload, retain=True)
             self._sent[site, device] = (payload, now_s)
         if len(due) == _MOST_AT_ONCE:
             self._due_s = now_s + self._pace.idle_s
-        return False
 
 
 def to_publish(

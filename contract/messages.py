@@ -178,6 +178,8 @@ class DeviceStatus(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     """Why the newest configuration was refused or taken back."""
     certificate_ends: UtcTime | None = None
     """When the certificate is over with which the device comes to the broker."""
+    status_interval_s: float | None = None
+    """How often the device tells its status."""
 
 
 class Stored(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -144,9 +144,11 @@ class Agent:
             self._status_due.clear()
             if not stop.is_set():
                 now = self._clock.now()
-                self._link.publish_status(
-                    status(self._outbox, self._folder, now, self._remote.report, self._certificate_ends())
-                )
+                told = status(
+                    self._outbox, self._folder, now, self._remote.report, self._certificate_ends(),
+                    self._status_interval_s,
+                )  # fmt: skip
+                self._link.publish_status(told)
 
     def _certificate_ends(self) -> datetime | None:
         if not self._broker.tls:

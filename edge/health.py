@@ -57,6 +57,7 @@ def status(
     now: datetime,
     config: ConfigReport,
     certificate_ends: datetime | None = None,
+    interval_s: float | None = None,
 ) -> DeviceStatus:
     """Return the status to publish."""
     oldest_ms = outbox.oldest_t_ms()
@@ -77,4 +78,5 @@ def status(
         config_on_trial=config.on_trial or None,
         config_error=config.error,
         certificate_ends=certificate_ends,
+        status_interval_s=interval_s,
     )

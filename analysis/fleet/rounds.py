@@ -88,7 +88,7 @@ def _told(
         state = states.get(name)
         t, flags = newest.get(name, (None, 0))
         found[name] = Told(
-            state is not None and state.state == "online", {} if state is None else state.status,
-            kinds.get(name) in _NOISE, t, flags,
+            state is not None and state.state == "online", None if state is None else state.received_at,
+            {} if state is None else state.status, kinds.get(name) in _NOISE, t, flags,
         )  # fmt: skip
     return found

@@ -16,6 +16,9 @@ from contract.flags import NoiseFlag
 
 SILENT: Final = timedelta(minutes=2)
 """A noise device without a stored second for so long is not healthy."""
+_STATUSES: Final = 3
+"""Nor is any that was due to tell its status so many times, and :data:`SILENT` ago, and has not."""
+_USUAL_INTERVAL_S: Final = 30.0
 _LOOKS_LEAST: Final = 10
 _OVERLOADED_MOST: Final = 0.5
 STANDARD_WAVES: Final = ("1", "10%", "50%", "100%")
@@ -37,9 +40,11 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What is known of a device: its last status, whether it is online, its newest second where it measures noise."""
+    """What is known of a device: its last status and when it came (``heard_at``), whether it is online, its newest
+    second where it measures noise."""
 
     online: bool
+    heard_at: datetime | None
     status: Mapping[str, Any]
     noise: bool
     newest: datetime | None = None
@@ -72,8 +77,7 @@ def look(member: Member, told: Told, version: int, now: datetime) -> Member:
     if error.startswith(f"version {version}:"):
         return Member(failure=error[:300])
     runs = told.status.get("config_version") == version and not told.status.get("config_on_trial")
-    alive = told.online and (not told.noise or (told.newest is not None and now - told.newest < SILENT))
-    if not runs or not alive:
+    if not runs or not _alive(told, now):
         return Member()
     looks = member.looks + 1
     overloaded = member.overloaded + bool(told.flags & NoiseFlag.OVERLOAD)
@@ -81,6 +85,17 @@ def look(member: Member, told: Told, version: int, now: datetime) -> Member:
     if looks >= _LOOKS_LEAST and overloaded > _OVERLOADED_MOST * looks:
         failure = f"version {version}: overloaded in {overloaded} of {looks} looks"
     return Member(member.healthy_since or now, looks, overloaded, failure)
+
+
+def _alive(told: Told, now: datetime) -> bool:
+    """Whether it was heard of late. "Online" alone is what was last heard, however long ago, of a server or broker
+    that hears nothing itself."""
+    if not told.online or told.heard_at is None:
+        return False
+    interval = timedelta(seconds=float(told.status.get("status_interval_s") or _USUAL_INTERVAL_S))
+    if now - told.heard_at > max(_STATUSES * interval, SILENT):
+        return False
+    return not told.noise or (told.newest is not None and now - told.newest < SILENT)
 
 
 def decide(plan: Plan, members: Sequence[Member], now: datetime) -> Decision:

@@ -9,12 +9,13 @@ import pytest
 from sqlalchemy import select
 
 from analysis.fleet.attention import Health, newest_version, reasons
-from api.config_keeper import to_publish
+from api.config_keeper import ConfigKeeper, to_publish
 from api.context import ApiContext
 from contract.messages import DeviceStatus
 from store.registry.configurations import wanted_versions
 from store.registry.device_state import StatusReport, record_statuses
 from store.registry.models import Device
+from store.series.interface import StoreUnavailable
 from tests.api import seeding
 from tests.api.conftest import Person
 
@@ -116,6 +117,22 @@ def test_what_the_broker_holds_otherwise_is_published_again_only_after_a_while()
     assert to_publish(wanted, held, sent, 5.0) == {("s", "c"): b"3"}
     assert to_publish(wanted, held, sent, 60.0).keys() == {("s", "b"), ("s", "c")}
     assert len(to_publish(wanted, {}, {}, 0.0, most=2)) == 2
+
+
+def test_a_configuration_is_published_also_while_the_store_is_away(admin, context, monkeypatch):
+    version, (site, device) = draft(admin), (SITE, seeding.DEVICES[SITE][0][0])
+    given = admin.send("PUT", f"/sites/{site}/devices/{device}/configuration", {"version": version})
+    assert given.status_code == 200, given.text
+
+    def away(*_: object) -> list[str]:
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr("api.config_keeper.rollout_round", away)
+    keeper = ConfigKeeper("mqtt://127.0.0.1:1", context.series, context.registry, context.clock)
+    sent: dict[str, bytes] = {}
+    monkeypatch.setattr(keeper, "_publish", lambda topic, payload, **_: sent.update({topic: payload}))
+    keeper._work()
+    assert list(sent) == [f"qw/v1/{site}/{device}/config"]
 
 
 def test_the_fleet_says_which_device_needs_attention_and_why(admin, person, context):

@@ -174,7 +174,7 @@ def test_the_retained_topic_changes_a_running_agent_and_survives_its_restart(ben
         wait_for(lambda: _told(statuses, config_version=0, config_error=None))
         publish(DeviceConfig(version=7, settings={"noise.spectrum": False, "status_interval_s": 5}))
         wait_for(lambda: _told(statuses, config_version=7, config_on_trial=True))
-        wait_for(lambda: _told(statuses, config_version=7, config_on_trial=None))
+        wait_for(lambda: _told(statuses, config_version=7, config_on_trial=None, status_interval_s=5.0))
         assert agent.measuring and agent.healthy
         publish(DeviceConfig(version=8, settings={"mqtt.url": "mqtt://elsewhere"}))
         bad = wait_for(

@@ -15,7 +15,7 @@ PLAN = Plan(
 )
 PROVED, FRESH, AWAY = Member(NOW - 11 * MIN), Member(NOW - MIN), Member()
 FAILED = Member(failure="version 5: no sound")
-WELL = Told(True, {"config_version": 5}, True, NOW - timedelta(seconds=3))
+WELL = Told(True, NOW, {"config_version": 5}, True, NOW - timedelta(seconds=3))
 
 
 @pytest.mark.parametrize(
@@ -73,12 +73,20 @@ def test_a_device_is_healthy_from_when_it_runs_the_version_and_is_heard():
         replace(WELL, newest=None),
     ):
         assert look(member, told, 5, NOW) == Member(), told
-    gateway = Told(True, {"config_version": 5}, noise=False)
+
+
+def test_a_gateway_is_judged_by_its_status_which_must_have_come_of_late():
+    gateway = Told(True, NOW - MIN, {"config_version": 5}, noise=False)
     assert look(Member(), gateway, 5, NOW).healthy_since == NOW
+    for told in (replace(gateway, heard_at=NOW - 3 * MIN), replace(gateway, heard_at=None)):
+        assert look(Member(NOW - 5 * MIN), told, 5, NOW) == Member(), told
+    rare = replace(gateway, status={"config_version": 5, "status_interval_s": 300.0})
+    assert look(Member(), replace(rare, heard_at=NOW - 14 * MIN), 5, NOW).healthy_since == NOW
+    assert look(Member(), replace(rare, heard_at=NOW - 16 * MIN), 5, NOW) == Member()
 
 
 def test_a_refusal_counts_if_it_is_of_this_version_and_stays():
-    refused = Told(True, {"config_version": 4, "config_error": "version 5: no sound"}, True, NOW)
+    refused = Told(True, NOW, {"config_version": 4, "config_error": "version 5: no sound"}, True, NOW)
     member = look(Member(), refused, 5, NOW)
     assert member.failure == "version 5: no sound"
     assert look(member, WELL, 5, NOW) == member
