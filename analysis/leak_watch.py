@@ -210,7 +210,7 @@ class LeakWatch:
                 self._kept_until[key] = until
 
 
-def _states(keys: Sequence[Key]) -> Select[tuple[DetectorState]]:
+def _states(keys: Sequence[Key]) -> Select[DetectorState]:
     return select(DetectorState).where(tuple_(DetectorState.site, DetectorState.unit).in_(keys))
 
 
