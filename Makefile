@@ -16,8 +16,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 ARGS ?=
-# Tests that start processes wait on one another's work: two at a time are enough, also on a larger machine.
-TEST_JOBS ?= 2
+# Tests that start processes wait for half of their time: three at a time keep two processors busy.
+TEST_JOBS ?= 3
 
 .PHONY: run test test-servers check chaos cluster containers fuzz year fuzz-api pins clean
 

@@ -26,6 +26,8 @@ ELSEWHERE: Final = {
     "add_alert_photo", "add_dossier_attachment", "remove_dossier_attachment",  # a file: test_handling, test_dossier
     "acknowledge_linked_alert",  # takes a message's link: test_alerts
     "redeem_enrolment",  # takes a code: test_enrolment
+    "begin_rollout", "pause_rollout", "resume_rollout", "take_rollout_back", "set_device_configuration",  # test_fleet
+    "renew_certificate",  # takes a device's password: test_certificates
     "confirm_second_factor", "end_second_factor", "reset_second_factor",  # take a phone: below, test_second_factor
     "order_report", "order_city_report", "order_dossier_report",  # write a file for whom asks, of what they may read
 }  # fmt: skip
