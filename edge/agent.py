@@ -55,8 +55,9 @@ class Agent:
             on_connected=self._on_connected,
         )  # fmt: skip
         self._courier = Courier(
-            self._outbox, self._link, clock, commit_interval_s=config.outbox.commit_interval_s
-        )
+            self._outbox, self._link, clock, commit_interval_s=config.outbox.commit_interval_s,
+            send_interval_s=config.outbox.send_interval_s,
+        )  # fmt: skip
         self._broker = broker
         self._upstream = config.server
         self._remote.begin(self._use)

@@ -40,6 +40,8 @@ class OutboxSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """The outbox: ``commit_interval_s`` is what a power cut can take of readings the server does not have."""
 
     commit_interval_s: Annotated[float, Meta(ge=0.1, le=60)] = 5.0
+    send_interval_s: Annotated[float, Meta(ge=0, le=30)] = 0.0
+    """For so long new readings wait for one another: fewer messages, which spares the server, and a later live view."""
     max_mb: Annotated[int, Meta(ge=1)] = 512
     """Bound of the file's content, MiB; the default holds two weeks of seconds."""
 

@@ -70,12 +70,14 @@ class Courier:
 
     def __init__(
         self, outbox: Outbox, link: Publisher, clock: Clock, *, commit_interval_s: float = 5.0,
-        schedule: Schedule | None = None,
+        send_interval_s: float = 0.0, schedule: Schedule | None = None,
     ) -> None:  # fmt: skip
         self._outbox = outbox
         self._link = link
         self._clock = clock
         self._commit_interval_s = commit_interval_s
+        self._send_interval_s = send_interval_s
+        self._sent_live_at = float("-inf")
         self._schedule = schedule or Schedule()
         self._lock = threading.Lock()
         self._answers: list[Stored] = []
@@ -100,7 +102,7 @@ class Courier:
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop``; then commit what is left."""
         while not stop.is_set():
-            if self._link.connected:
+            if self._link.connected and not self._gathers(time.monotonic()):
                 self._outbox.wait(_TICK_S)  # a new reading goes at once
             else:
                 stop.wait(_TICK_S)
@@ -140,11 +142,16 @@ class Courier:
             self._schedule.connected(self._outbox.next_seq)
 
     def _send_live(self, now_s: float) -> None:
-        if not self._link.connected:
+        if not self._link.connected or self._gathers(now_s):
             return
+        self._sent_live_at = now_s
         under_way = self._schedule.under_way
         waiting = self._pending + [e for e in self._outbox.take_live() if e.seq not in under_way]
         self._pending = self._send_all(waiting, now_s, backlog=False)[-_PENDING_MOST:]
+
+    def _gathers(self, now_s: float) -> bool:
+        """Whether new readings still wait for those after them, to go in one message."""
+        return now_s - self._sent_live_at < self._send_interval_s
 
     def _send_backlog(self, now_s: float) -> None:
         schedule = self._schedule
@@ -157,7 +164,8 @@ class Courier:
             schedule.reconnect_due = False
             self._link.drop()
             return
-        schedule.maybe_restart(self._outbox.next_seq, self._outbox.depth(), now_s)
+        # What waits to be sent together is not left behind.
+        schedule.maybe_restart(self._outbox.first_live, self._outbox.depth(), now_s)
         allowance = schedule.backlog_allowance(now_s)
         if schedule.cursor is None or allowance < 1:
             return

@@ -209,6 +209,12 @@ class Outbox:
         with self._lock:
             return self._next_seq
 
+    @property
+    def first_live(self) -> int:
+        """The number of the oldest reading that :meth:`take_live` has not given yet, else that of the next one."""
+        with self._lock:
+            return next(iter(self._live), self._next_seq)
+
     def depth(self) -> int:
         """Return how many readings are not confirmed."""
         with self._file_lock, self._lock:

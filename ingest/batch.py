@@ -35,6 +35,10 @@ class Owed:
     def __init__(self) -> None:
         self._answers: dict[tuple[str, str], _Answer] = {}
 
+    def __len__(self) -> int:
+        """Devices that wait for an answer."""
+        return len(self._answers)
+
     def of(self, site: str, device: str) -> _Answer:
         """Return the answer that is being put together for a device."""
         answer = self._answers.get((site, device))

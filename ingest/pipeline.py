@@ -36,6 +36,8 @@ log = structlog.get_logger(__name__)
 
 LATE: Final = timedelta(minutes=2)
 """A minute's row comes after its minute; what is older than this was kept back by an outage."""
+_ANSWERS_PER_S: Final = 1_000
+_ANSWERS_LATEST_S: Final = 5.0
 _RETRY_FIRST_S: Final = 0.5
 _RETRY_MOST_S: Final = 15.0
 _IDLE_S: Final = 0.2
@@ -58,6 +60,19 @@ class Source(Protocol):
     def answer(self, site: str, device: str, stored: Stored) -> None:
         """Tell the device."""
         ...
+
+
+def answer_pause_s(devices: int, least_s: float) -> float:
+    """Return how long after the last answers the next ones go out, by how many devices wait for them.
+
+    An answer costs as much as a reading. A device waits for thirty seconds before it sends again, so many devices are
+    told of several readings at once, and the processor is left to what they send.
+    """
+    return (
+        min(_ANSWERS_LATEST_S, max(least_s, devices / _ANSWERS_PER_S))
+        if devices > _ANSWERS_PER_S
+        else least_s
+    )
 
 
 @dataclass(slots=True)
@@ -93,7 +108,8 @@ class PipelineStats:
 class Pipeline:
     """Drains a source into the stores. ``max_readings`` and ``max_wait_s`` close a batch; so does a pause.
 
-    Devices are told once in ``answer_every_s`` while much arrives, and at once when nothing waits.
+    Devices are told once in ``answer_every_s`` while much arrives (many of them more seldom, see
+    :func:`answer_pause_s`), and at once when nothing waits.
     """
 
     def __init__(
@@ -165,7 +181,7 @@ class Pipeline:
         for arrival in batch.arrivals:
             self._source.acknowledge(arrival)
         batch.tell(self._owed)
-        if time.monotonic() - self._answered_at >= self._answer_every_s:
+        if time.monotonic() - self._answered_at >= answer_pause_s(len(self._owed), self._answer_every_s):
             self.answer()
 
     def _collect(self, stop: threading.Event) -> list[Arrival]:

@@ -66,6 +66,17 @@ def test_a_new_reading_goes_at_once_and_leaves_the_outbox_on_stored_alone(outbox
     assert outbox.depth() == 0
 
 
+def test_readings_go_together_where_they_are_told_to_wait_for_one_another(outbox):
+    link = FakeLink()
+    courier = Courier(outbox, link, SystemClock(), send_interval_s=2.0)
+    courier.step(0.0, NOW)
+    seqs = []
+    for n in range(8):
+        seqs.append(outbox.append(second(n)))
+        courier.step(0.5 + n, NOW)
+    assert link.sent == [("noise", seqs[:3]), ("noise", seqs[3:5]), ("noise", seqs[5:7])]
+
+
 def test_a_reading_without_an_answer_is_sent_again(outbox):
     link = FakeLink()
     courier = _courier(outbox, link, answer_timeout_s=30)

@@ -9,7 +9,7 @@ import ingest.pipeline
 from contract.clock import SystemClock
 from contract.messages import Stored
 from ingest.cli import replay as replay_command
-from ingest.pipeline import Pipeline
+from ingest.pipeline import Pipeline, answer_pause_s
 from ingest.replay import replay, replay_if_asked
 from ingest.source import Arrival
 from store.registry.database import RegistryUnavailable
@@ -373,3 +373,10 @@ def test_a_clock_that_is_ahead_does_not_hide_how_late_the_others_are(stage):
     pipeline.process([arrival(1, [noise(0)]), arrival(2, [noise(3_650)])])  # the server's hour is 3,600
     assert pipeline.stats.readings_stored == 2
     assert pipeline.stats.newest_stored == NOW
+
+
+@pytest.mark.parametrize(
+    ("devices", "pause_s"), [(1, 1.0), (1_000, 1.0), (2_000, 2.0), (10_000, 5.0), (100_000, 5.0)]
+)
+def test_many_devices_are_answered_more_seldom_and_well_before_they_send_again(devices, pause_s):
+    assert answer_pause_s(devices, 1.0) == pause_s
