@@ -1,4 +1,4 @@
-"""Every test of the registry runs on SQLite and on PostgreSQL."""
+"""Every test of the registry runs on SQLite and on PostgreSQL, in `make test-servers` on PostgreSQL alone."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.registries import OnServer
+from tests.registries import OnServer, on_server
 
 
-@pytest.fixture(autouse=True, params=["sqlite", "postgresql"])
+@pytest.fixture(autouse=True, params=["postgresql"] if on_server() else ["sqlite", "postgresql"])
 def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """What ``Registry.in_folder`` opens in this test."""
     if request.param == "sqlite":
