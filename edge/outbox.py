@@ -224,7 +224,9 @@ class Outbox:
         """Return the time of the reading that waits longest, Unix milliseconds."""
         try:
             with self._file_lock:
-                on_disk = self._file.oldest_t_ms()
+                with self._lock:
+                    gone = frozenset(self._gone)
+                on_disk = self._file.oldest_t_ms(gone)
         except sqlite3.Error:
             on_disk = None
         if on_disk is not None:

@@ -10,7 +10,7 @@ import fcntl
 import itertools
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -179,11 +179,13 @@ class OutboxFile:
             rows = self._open_db().execute("SELECT seq FROM entries WHERE seq BETWEEN ? AND ?", (first, last))
             return [row[0] for row in rows]
 
-    def oldest_t_ms(self) -> int | None:
-        """Return the time of the entry that waits longest."""
+    def oldest_t_ms(self, gone: Set[int]) -> int | None:
+        """Return the time of the entry that waits longest, Unix milliseconds; those in ``gone`` wait no more."""
         with _told_apart():
-            row = self._open_db().execute("SELECT t_ms FROM entries ORDER BY seq LIMIT 1").fetchone()
-            return row[0] if row else None
+            rows = self._open_db().execute(
+                "SELECT seq, t_ms FROM entries ORDER BY seq LIMIT ?", (len(gone) + 1,)
+            )
+            return next((t_ms for seq, t_ms in rows if seq not in gone), None)
 
     # -- opening and replacing ---------------------------------------------------------------------------------
 

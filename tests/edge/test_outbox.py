@@ -256,6 +256,18 @@ def test_the_backlog_comes_newest_first_across_disk_and_memory(path):
 # -- the bound -------------------------------------------------------------------------------------------------------
 
 
+def test_what_is_confirmed_and_still_on_disk_waits_no_more(path):
+    outbox = Outbox(path, now=NOW)
+    old = outbox.append(second(0))
+    outbox.commit(NOW)
+    outbox.confirm([(old, old)])
+    assert (outbox.depth(), outbox.oldest_t_ms()) == (0, None)
+    outbox.append(second(700))
+    outbox.commit(NOW)
+    assert outbox.oldest_t_ms() == int((NOW + timedelta(seconds=700)).timestamp() * 1000)
+    outbox.close()
+
+
 def test_the_bound_drops_the_oldest_seconds_first_and_tells_each_one(path):
     outbox = Outbox(path, now=NOW, max_bytes=60_000)
     kinds: dict[int, str] = {}
