@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from analysis.limits import Limit
 from analysis.standards import LimitRow, Row
+from store.registry.models import Device, Meter, Site
 
 INDICATIVE = "Not a type-approved meter: the figures are indicative, not for enforcement."
 
@@ -24,6 +25,11 @@ class Label(Out):
 
     zh: str = Field(examples=["静园小区"])
     en: str = Field(examples=["Quiet Garden"])
+
+
+def label_of(row: Site | Device | Meter) -> Label:
+    """Return a row's name in both languages."""
+    return Label.model_construct(zh=row.label_zh, en=row.label_en)
 
 
 class LimitOut(Out):

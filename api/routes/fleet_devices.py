@@ -10,13 +10,13 @@ import msgspec
 from fastapi import APIRouter, Query
 from pydantic import Field
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from analysis.fleet.attention import Health, Reason, newest_version, reasons
 from api.guard import Context, Who
 from api.paging import Paged
 from api.problems import documented
-from api.schemas import Out
+from api.schemas import Label, Out, label_of
 from contract.messages import DeviceStatus
 from store.registry.fleet_models import WantedConfiguration
 from store.registry.models import Device, DeviceState
@@ -32,7 +32,9 @@ class FleetDeviceOut(Out):
     """A device that is switched on."""
 
     site: str
+    site_label: Label
     name: str
+    label: Label
     attention: list[Reason] = Field(description="Why somebody should look after it; empty: all is well.")
     online: bool
     last_seen: datetime | None = Field(description="Null for one that has never been there.")
@@ -79,7 +81,7 @@ def _rows(session: Session, drifts: Mapping[tuple[str, str], tuple[datetime, flo
     states = {(row.site, row.device): row for row in session.scalars(select(DeviceState))}
     wanted = {(row.site, row.device): row for row in session.scalars(select(WantedConfiguration))}
     newest = newest_version(row.status.get("version") for row in states.values())
-    devices = session.scalars(select(Device).where(Device.enabled))
+    devices = session.scalars(select(Device).where(Device.enabled).options(joinedload(Device.site_row)))
     found: list[FleetDeviceOut] = []
     for device in devices:
         name = (device.site, device.name)
@@ -101,7 +103,8 @@ def _row(
         told.temperature_c,
     )  # fmt: skip
     return FleetDeviceOut(
-        site=device.site, name=device.name, online=online,
+        site=device.site, site_label=label_of(device.site_row), name=device.name, label=label_of(device),
+        online=online,
         attention=[] if state is None else reasons(health, newest, now),
         last_seen=None if state is None else state.received_at, version=told.version,
         temperature_c=told.temperature_c, disk_free_mb=told.disk_free_mb, outbox_depth=told.outbox_depth,

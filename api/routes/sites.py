@@ -17,7 +17,7 @@ from api.guard import Context, Who
 from api.paging import Page, Paged
 from api.present import PresentBoard, PresentLevel, PresentSite
 from api.problems import documented
-from api.schemas import Label, LimitOut, Out, limit_out
+from api.schemas import Label, LimitOut, Out, label_of, limit_out
 from contract.flags import NOISE_EXCLUDED, NoiseFlag, names
 from store.registry.models import Device, DeviceState, Meter, Site
 
@@ -332,11 +332,6 @@ def meter_out(row: Meter) -> MeterOut:
             "persons": row.persons, "peer_kind": row.peer_kind or "",
         }
     )  # fmt: skip
-
-
-def label_of(row: Site | Device | Meter) -> Label:
-    """Return a row's name in both languages."""
-    return Label.model_construct(zh=row.label_zh, en=row.label_en)
 
 
 def _render_sites(request: Request, session: Session, sites: list[Site], now: datetime) -> list[SiteOut]:

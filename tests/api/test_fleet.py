@@ -155,6 +155,7 @@ def test_the_fleet_says_which_device_needs_attention_and_why(admin, person, cont
     ]  # fmt: skip
     assert items[SITE, device]["config_error"] == "version 5: no sound"
     assert items[SITE, other]["clock_offset_s"] == -1.0
+    assert items[SITE, other]["label"].keys() == items[SITE, other]["site_label"].keys() == {"zh", "en"}
     alone = admin.get("/fleet/devices", attention=True, limit=1).json()
     assert all(one["attention"] for one in alone["items"]) and len(alone["items"]) == 1
     assert person("manager").get("/fleet/devices").status_code == 403

@@ -34,6 +34,10 @@ def test_an_administrator_sees_the_fleet_and_holds_a_rollout(
         visitor.go("#/fleet")
         page.uncheck("[data-testid=fleet-attention]")
         expect(page.get_by_test_id("fleet-device").first).to_be_visible()
+        words = page.get_by_test_id("fleet-device").first.inner_text()
+        assert any("\u4e00" <= letter <= "\u9fff" for letter in words.split("\n")[0]) == (language == "zh")
+        format = "document.querySelector('link[rel=modulepreload][href$=\\'/format.js\\']').href"
+        assert page.evaluate(f"import({format}).then((one) => one.number(-0.01, 1))") == "0.0"
         everything = page.get_by_test_id("fleet-device").count()
         expect(page.get_by_test_id("rollout")).to_have_attribute("data-state", "running")
         visitor.shoot(f"fleet-{language}-{width}")

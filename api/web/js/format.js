@@ -17,7 +17,7 @@ export function level(db) {
 /** A number with a fixed count of decimals and grouped thousands. */
 export function number(value, decimals = 0) {
   if (value === null || value === undefined || !Number.isFinite(value)) return NONE;
-  return value.toLocaleString(LOCALES[language()], { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  return value.toLocaleString(LOCALES[language()], { minimumFractionDigits: decimals, maximumFractionDigits: decimals, signDisplay: "negative" });
 }
 
 /** A volume: litres below a cubic metre, else cubic metres. */

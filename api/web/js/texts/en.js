@@ -479,6 +479,7 @@ export default {
   "fleet.certificate": "Certificate until",
   "fleet.free": "{mb} MB free",
   "fleet.wanted": "{runs}, wanted {wanted}",
+  "fleet.own": "its own",
   "fleet.comma": ", ",
   "fleet.why.silent": "silent",
   "fleet.why.old_version": "old version",

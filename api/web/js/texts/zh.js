@@ -479,6 +479,7 @@ export default {
   "fleet.certificate": "证书到期",
   "fleet.free": "剩余 {mb} MB",
   "fleet.wanted": "{runs}，应为 {wanted}",
+  "fleet.own": "自带",
   "fleet.comma": "、",
   "fleet.why.silent": "失联",
   "fleet.why.old_version": "版本旧",

@@ -3,7 +3,7 @@
 import { get, send } from "../api.js";
 import { h } from "../dom.js";
 import { NONE, calendarDate, number } from "../format.js";
-import { t } from "../i18n.js";
+import { label, t } from "../i18n.js";
 import { rowButton } from "../parts/dialog.js";
 import { empty, into, loading, toast } from "../parts/states.js";
 import { path } from "../router.js";
@@ -36,7 +36,7 @@ function row(one) {
   const state = one.last_seen === null ? "never_seen" : one.online ? "online" : "offline";
   const health = [one.temperature_c === null ? null : `${number(one.temperature_c, 0)} °C`, one.disk_free_mb === null ? null : t("fleet.free", { mb: number(one.disk_free_mb) })];
   return h("tr", { data: { testid: "fleet-device", device: `${one.site}/${one.name}` } },
-    h("th", { scope: "row" }, h("a", { href: path("setup", one.site) }, `${one.site}/${one.name}`)),
+    h("th", { scope: "row" }, h("a", { href: path("setup", one.site) }, `${label(one.site_label)} · ${label(one.label)}`), h("span", { class: "caption" }, `${one.site}/${one.name}`)),
     h("td", {}, h("span", { class: "online", data: { state } }, t(`device.state.${state}`)), h("span", { class: "caption" }, one.attention.map((why) => t(`fleet.why.${why}`)).join(t("fleet.comma")))),
     h("td", {}, one.version ?? NONE),
     h("td", {}, health.filter(Boolean).join(" · ") || NONE),
@@ -48,8 +48,12 @@ function row(one) {
 }
 
 function configuration(one) {
-  const runs = one.config_version ?? NONE;
-  return one.config_wanted === null || one.config_wanted === one.config_version ? String(runs) : t("fleet.wanted", { runs, wanted: one.config_wanted });
+  const runs = version(one.config_version);
+  return one.config_wanted === null || one.config_wanted === one.config_version ? runs : t("fleet.wanted", { runs, wanted: version(one.config_wanted) });
+}
+
+function version(number) {
+  return number === null ? NONE : number === 0 ? t("fleet.own") : String(number);
 }
 
 function rollout(one, reload) {
