@@ -40,6 +40,7 @@ def test_an_administrator_sees_the_fleet_and_holds_a_rollout(
         assert page.evaluate(f"import({format}).then((one) => one.number(-0.01, 1))") == "0.0"
         everything = page.get_by_test_id("fleet-device").count()
         expect(page.get_by_test_id("rollout")).to_have_attribute("data-state", "running")
+        assert "has just begun" not in page.get_by_test_id("rollout").inner_text()  # the counts say it
         visitor.shoot(f"fleet-{language}-{width}")
         assert visitor.faults() == []
         page.click("[data-testid=rollout-pause]")

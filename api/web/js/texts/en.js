@@ -479,6 +479,7 @@ export default {
   "fleet.certificate": "Certificate until",
   "fleet.free": "{mb} MB free",
   "fleet.wanted": "{runs}, wanted {wanted}",
+  "fleet.waits_for": "waits for {missing} devices that do not run it well",
   "fleet.own": "its own",
   "fleet.comma": ", ",
   "fleet.why.silent": "silent",

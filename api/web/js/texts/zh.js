@@ -479,6 +479,7 @@ export default {
   "fleet.certificate": "证书到期",
   "fleet.free": "剩余 {mb} MB",
   "fleet.wanted": "{runs}，应为 {wanted}",
+  "fleet.waits_for": "还在等待 {missing} 台设备正常运行",
   "fleet.own": "自带",
   "fleet.comma": "、",
   "fleet.why.silent": "失联",

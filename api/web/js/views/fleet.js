@@ -64,6 +64,12 @@ function rollout(one, reload) {
   };
   const words = t("fleet.rollout", { id: one.id, version: one.version, wave: one.wave, waves: one.waves.length, healthy: one.healthy, reached: one.reached, failed: one.failed });
   return h("li", { data: { testid: "rollout", state: one.state } },
-    h("strong", {}, t(`fleet.state.${one.state}`)), h("span", {}, words), h("span", { class: "caption" }, one.reason),
+    h("strong", {}, t(`fleet.state.${one.state}`)), h("span", {}, words), why(one),
     h("span", { class: "row-buttons" }, ACTS[one.state].map((what) => rowButton(t(`fleet.act.${what}`), String(one.id), act(what), `rollout-${what}`))));
+}
+
+/** What the counts do not say: whom a halted rollout waits for, and in the server's words why one was taken back. */
+function why(one) {
+  if (one.state === "halted") return h("span", { class: "caption" }, t("fleet.waits_for", { missing: one.reached - one.healthy - one.failed }));
+  return one.state === "rolled_back" ? h("span", { class: "caption", lang: "en" }, one.reason) : null;
 }
