@@ -9,12 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
-from urllib.parse import urlsplit
 
 import structlog
 
 from analysis.fleet.rounds import rollout_round
-from api.mqtt_link import Broker, MqttLink, Pace
+from api.mqtt_link import MqttLink, Pace, brokers_of
 from contract.clock import Clock
 from contract.tls import TlsFiles
 from contract.topics import Topic, kind_filter, parse
@@ -31,7 +30,6 @@ _SETTLE_S: Final = 2.0
 _AGAIN_S: Final = 15.0
 """What has not come back by then is published again."""
 _MOST_AT_ONCE: Final = 200
-_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 
 _Name = tuple[str, str]
 
@@ -44,13 +42,7 @@ class ConfigKeeper(MqttLink):
         username: str | None = None, password: str | None = None, tls_files: TlsFiles | None = None,
         round_s: float = _ROUND_S, monotonic: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        node = urlsplit(url.split(",")[0].strip())
-        if node.scheme not in _PORTS:
-            raise ValueError(f"broker address must be mqtt://host:port or mqtts://host:port, not {url!r}")
-        broker = Broker(
-            node.hostname or "127.0.0.1", node.port or _PORTS[node.scheme], username, password,
-            (tls_files or TlsFiles()) if node.scheme == "mqtts" else None,
-        )  # fmt: skip
+        broker = brokers_of(url, username, password, tls_files or TlsFiles())[0]
         super().__init__("api-config", broker, [(kind_filter("config"), 1)], _PACE)
         self._series = series
         self._registry = registry

@@ -6,16 +6,14 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Final
-from urllib.parse import urlsplit
 
 from api.live_feed import LiveFeed
-from api.mqtt_link import Broker, MqttLink, Pace
+from api.mqtt_link import Broker, MqttLink, Pace, brokers_of
 from contract.tls import TlsFiles
 from contract.topics import TopicKind, kind_filter
 
 _KINDS: Final[tuple[TopicKind, ...]] = ("noise", "water", "event", "status")
 _PACE: Final = Pace(keepalive_s=15, backoff_s=0.2, backoff_most_s=10.0, steady_s=10.0)
-_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 _COPY_S: Final = 2.0
 """The nodes' copies of a message arrive within this time of one another."""
 
@@ -36,27 +34,11 @@ class LiveMqtt:
 
         Raises ``ValueError`` for another scheme.
         """
-        nodes = [urlsplit(one.strip()) for one in url.split(",")]
-        schemes = {node.scheme for node in nodes}
-        if len(schemes) != 1 or not schemes <= _PORTS.keys():
-            raise ValueError(f"broker address must be mqtt://host:port or mqtts://host:port, not {url!r}")
-        scheme = schemes.pop()
+        brokers = brokers_of(url, username, password, tls_files)
         self._feed = feed
         self._lock = threading.Lock()
-        self._copies = Copies(_COPY_S, time.monotonic) if len(nodes) > 1 else None
-        self._links = [
-            _NodeLink(
-                Broker(
-                    node.hostname or "127.0.0.1",
-                    node.port or _PORTS[scheme],
-                    username,
-                    password,
-                    tls_files if scheme == "mqtts" else None,
-                ),
-                self._accept,
-            )
-            for node in nodes
-        ]
+        self._copies = Copies(_COPY_S, time.monotonic) if len(brokers) > 1 else None
+        self._links = [_NodeLink(broker, self._accept) for broker in brokers]
 
     def start(self) -> None:
         """Begin to connect, in a thread for each node."""

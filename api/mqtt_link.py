@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import paho.mqtt.client as mqtt
 import structlog
@@ -23,6 +24,7 @@ from contract.tls import TlsFiles
 
 log = structlog.get_logger(__name__)
 
+_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 _CONNECT_S: Final = 10.0
 _CHUNK_BYTES: Final = 64 << 10
 
@@ -36,6 +38,23 @@ class Broker:
     username: str | None = None
     password: str | None = None
     tls_files: TlsFiles | None = None
+
+
+def brokers_of(url: str, username: str | None, password: str | None, tls_files: TlsFiles) -> list[Broker]:
+    """Return the broker of ``mqtt://host:port`` or ``mqtts://host:port``, or a cluster's nodes with commas between.
+
+    Raises ``ValueError`` for another scheme, or for several in one address.
+    """
+    nodes = [urlsplit(one.strip()) for one in url.split(",")]
+    schemes = {node.scheme for node in nodes}
+    if len(schemes) != 1 or not schemes <= _PORTS.keys():
+        raise ValueError(f"broker address must be mqtt://host:port or mqtts://host:port, not {url!r}")
+    scheme = schemes.pop()
+    files = tls_files if scheme == "mqtts" else None
+    return [
+        Broker(node.hostname or "127.0.0.1", node.port or _PORTS[scheme], username, password, files)
+        for node in nodes
+    ]
 
 
 @dataclass(frozen=True, slots=True)
